@@ -209,9 +209,17 @@ export function writeScore(d: number, buf: Buffer, pos: number): number {
     if (Object.is(d, -0)) buf[pos++] = MINUS
     return Number.isSafeInteger(d) ? writeInteger(d, buf, pos) : writeInt64(BigInt(d), buf, pos)
   }
-  if (!Number.isFinite(d)) return pos + buf.latin1Write(Number.isNaN(d) ? 'nan' : d < 0 ? '-inf' : 'inf', pos)
+  return writeShortest(d, buf, pos)
+}
 
-  if (d < 0) buf[pos++] = MINUS
+/** As `writeScore`, but large integers have an exponent too (`1e+10`): what Valkey's digests are made of. */
+export function writeShortest(d: number, buf: Buffer, pos: number): number {
+  if (!Number.isFinite(d)) return pos + buf.latin1Write(Number.isNaN(d) ? 'nan' : d < 0 ? '-inf' : 'inf', pos)
+  if (d < 0 || Object.is(d, -0)) buf[pos++] = MINUS
+  if (d === 0) {
+    buf[pos] = ZERO
+    return pos + 1
+  }
   grisu2(d)
   const { count, exponent } = result
   const scientific = count + exponent - 1

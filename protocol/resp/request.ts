@@ -118,6 +118,7 @@ export class RequestParser {
     if (this.#bigFill < big.length) return false
     this.#addWord(big, 0, big.length)
     this.#big = undefined
+    this.#bigFill = 0
     this.#skip = 2
     return true
   }
@@ -308,58 +309,6 @@ export class RequestParser {
       const word = this.words[i]
       if (word.buf === from) word.set(to, word.start + delta, word.end + delta)
     }
-  }
-
-  /**
-   * Looks ahead without consuming: where the first argument of each of the coming commands stands in the
-   * window (for most commands that is the key). Fills `starts` and `ends`, returns how many were found and
-   * leaves `scannedTo` behind the last. Only plain multibulk commands that are all there are seen.
-   */
-  scanKeys(starts: Int32Array, ends: Int32Array): number {
-    const window = this.#window
-    const end = this.#end
-    let at = this.#pos
-    let found = 0
-    while (found < starts.length && at + 8 < end && window[at] === STAR) {
-      let words = window[at + 1] - 48
-      if (words < 1 || words > 9 || window[at + 2] !== CR) break
-      at += 4
-      let keyStart = -1
-      let keyEnd = -1
-      for (let i = 0; words > 0; words--, i++) {
-        let length = window[++at] - 48
-        for (let digit = window[++at] - 48; digit >= 0 && digit <= 9 && at < end; digit = window[++at] - 48) length = length * 10 + digit
-        at += 2
-        if (i === 1) {
-          keyStart = at
-          keyEnd = at + length
-        }
-        at += length + 2
-        if (!(at <= end)) break
-      }
-      if (words > 0) break
-      this.scannedTo = at
-      if (keyStart < 0) continue
-      starts[found] = keyStart
-      ends[found++] = keyEnd
-    }
-    return found
-  }
-
-  /** Position in the window behind the last command that `scanKeys` saw, and of the next one to be read. */
-  scannedTo = 0
-
-  get position(): number {
-    return this.#pos
-  }
-
-  /** Bytes of the window that were not read yet. */
-  get unreadBytes(): number {
-    return this.#end - this.#pos
-  }
-
-  get window(): Buffer {
-    return this.#window
   }
 
   /** Bytes held for a command that is not complete. */

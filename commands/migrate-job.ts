@@ -1,0 +1,327 @@
+/**
+ * What MIGRATE does once its words are read: moves the held keys over a link.
+ *
+ * Invariants
+ * 1. A key is at the source, at the target, or, after an I/O error only, at both; never nowhere. It is
+ *    deleted here only on `+OK` for exactly its RESTORE.
+ * 2. No RESTORE leaves before AUTH and SELECT have been acknowledged on that link.
+ * 3. From the first lookup to its outcome a key is held: commands that touch it wait, expiry and eviction
+ *    leave it alone. With COPY it is held only against writes, and only until it is encoded.
+ * 4. The time-out is idle time: any byte in either direction restarts it.
+ * 5. Replies are parsed strictly; what is neither +OK nor an error closes the link and deletes nothing.
+ * 6. A batch is streamed: at most about 1 MB waits per link, whatever the size of a key.
+ * 7. One retry on a fresh link where Redis would retry; a BUSYKEY for a key whose first reply was lost is
+ *    settled by comparing the target's value with ours.
+ * 8. A payload version that the target refuses is lowered, the value encoded again.
+ * 9. What became of every key is told: the reply is Redis' own; statistics and report say more.
+ *
+ *     [take link] --fault--> IOERR connecting / writing
+ *         |  #open
+ *     [prepare: AUTH, SELECT] --refused--> "Target instance replied with error"
+ *         |  #prepare                `--fault--> retry once, or IOERR
+ *     [stream RESTOREs, read replies] --fault before any reply, not by time-out--> retry once
+ *         |  #stream                   `--other fault--> IOERR (an error reply before it wins)
+ *     [version refused by some] --> lower the version, stream those again          #lowerVersion
+ *     [BUSYKEY after a lost reply] --> compare                                     #settleBusy
+ *         |
+ *     [reply]  #finish
+ */
+import { decode } from '../protocol/rdb/decode.js'
+import { RDB_VERSION, footerVersion } from '../protocol/rdb/payload.js'
+import { Slice } from '../protocol/slice.js'
+import { KeyNames, RestoreBatch } from '../src/backends/keyspace/restore-batch.js'
+import type { LinkCache } from '../src/backends/redis/link-cache.js'
+import type { Link, Target } from '../src/backends/redis/link.js'
+import type { Engine } from '../src/engine/engine.js'
+import { ReplyError, replyError } from '../src/errors.js'
+import type { Database } from '../src/keyspace/database.js'
+import { valueDigest } from '../src/keyspace/digest.js'
+import { valueOf } from '../src/keyspace/values.js'
+import { Batch, Premature } from '../src/transfer/batch.js'
+import { LinkFault, type FaultKind } from '../src/transfer/outcome.js'
+import { dumpFrom } from '../src/backends/redis/dump-from.js'
+
+/** The command as its words said it. */
+export interface MigrateOrder {
+  readonly target: Target
+  /** The database there, as the command spelled it. */
+  readonly targetDb: string
+  readonly timeoutMs: number
+  readonly copy: boolean
+  readonly replace: boolean
+  readonly asking: boolean
+}
+
+/** Counters of INFO migrate. */
+export interface MigrateStats {
+  moved: number
+  copied: number
+  refused: number
+  faults: number
+  retries: number
+  lastError: string
+}
+
+const IO_ERRORS: Record<FaultKind, ReplyError> = {
+  connect: replyError('IOERR error or timeout connecting to the client'),
+  write: replyError('IOERR error or timeout writing to target instance'),
+  read: replyError('IOERR error or timeout reading to target instance'),
+  protocol: replyError('IOERR error or timeout reading to target instance'),
+}
+
+const VERSION_REFUSED = 'ERR DUMP payload version or checksum are wrong'
+/** Versions tried in turn when a target refuses a payload: those of Redis 7.0, 5 to 6.2. */
+const OLDER_VERSIONS = [10, 9]
+
+/** Why a copy could not be sent again: somebody else began to move the key. */
+const IN_FLIGHT = 'TRYAGAIN Key is in flight to another server.'
+
+type KeyState = 'pending' | 'moved' | 'refused'
+
+export class MigrateJob {
+  readonly #states: KeyState[]
+  /** Keys that were sent in an attempt whose replies were lost. */
+  #doubtful = new Set<number>()
+  readonly #busy: number[] = []
+  #firstError: string | undefined
+  /** Which keys this job holds. */
+  readonly #held: boolean[]
+  /** Names of acknowledged keys that have not been propagated yet. */
+  #deleted: Buffer[] = []
+  #tellDue = false
+  #retried = false
+  #version: number
+  readonly #key = new Slice()
+
+  constructor(
+    readonly engine: Engine,
+    readonly links: LinkCache,
+    readonly stats: MigrateStats,
+    readonly db: Database,
+    readonly names: KeyNames,
+    readonly order: MigrateOrder,
+  ) {
+    this.#states = new Array<KeyState>(names.count).fill('pending')
+    this.#held = new Array<boolean>(names.count).fill(true)
+    this.#version = links.versionFor(order.target, RDB_VERSION)
+  }
+
+  /** Moves the keys. Returns the reply's error, or undefined for +OK. Never throws. */
+  async run(): Promise<ReplyError | undefined> {
+    let error: ReplyError | undefined
+    try {
+      error = await this.#attempt()
+    } catch (unexpected) {
+      error = replyError(`ERR internal error in 'migrate': ${(unexpected as Error).message}`)
+      this.engine.stats.unexpectedErrors++
+    }
+    this.#finish()
+    if (error !== undefined) this.stats.lastError = error.line
+    return error
+  }
+
+  async #attempt(): Promise<ReplyError | undefined> {
+    for (;;) {
+      const outcome = await this.#useLink()
+      if (outcome === undefined || outcome instanceof ReplyError) return outcome
+      this.stats.faults++
+      if (this.#firstError !== undefined) return this.#targetError(this.#firstError)
+      if (!this.#mayRetry(outcome)) return IO_ERRORS[outcome.kind]
+      this.#retried = true
+      this.stats.retries++
+    }
+  }
+
+  #mayRetry(fault: LinkFault): boolean {
+    if (this.#retried || fault.timedOut || fault.kind === 'protocol' || fault.kind === 'connect') return false
+    return !this.#states.includes('moved')
+  }
+
+  async #useLink(): Promise<ReplyError | LinkFault | undefined> {
+    const { order, links } = this
+    let link: Link | undefined
+    try {
+      link = await links.take(order.target, order.timeoutMs, this.#retried)
+      await link.ready()
+      const refusal = await link.prepare(order.targetDb)
+      if (refusal !== undefined) {
+        link.db = undefined
+        return this.#targetError(refusal)
+      }
+      let fault = await this.#stream(link, undefined)
+      while (fault === undefined) {
+        const again = this.#lowerVersion()
+        if (again === undefined) break
+        fault = await this.#stream(link, again)
+        if (again.some((i) => this.#states[i] === 'moved')) links.learnVersion(order.target, this.#version)
+      }
+      if (fault === undefined && this.#busy.length > 0) await this.#settleBusy(link)
+      if (fault !== undefined) return fault
+      if (this.#firstError === undefined) return undefined
+      link.db = undefined
+      return this.#targetError(this.#firstError)
+    } catch (fault) {
+      if (fault instanceof LinkFault) return fault
+      // Half a request may have been sent: nobody else can use the link.
+      link?.close()
+      throw fault
+    } finally {
+      if (link !== undefined) links.give(link, this.engine.clock.nowMs)
+    }
+  }
+
+  #targetError(line: string): ReplyError {
+    return replyError(`ERR Target instance replied with error: ${line}`)
+  }
+
+  // ---- streaming ----
+
+  #versionRefused: number[] = []
+
+  #stream(link: Link, chosen: readonly number[] | undefined): Promise<LinkFault | undefined> {
+    const { order } = this
+    const again = chosen ?? (this.#retried ? this.#pending() : undefined)
+    const source = new RestoreBatch(this.db, this.names, again?.filter((i) => this.#holdAgain(i)), {
+      replace: order.replace, command: order.asking ? 'RESTORE-ASKING' : 'RESTORE', version: this.#version,
+      ...(order.copy && { onEncoded: (i: number) => this.#release(i) }),
+    })
+    this.#versionRefused = []
+    return new Promise((done, fail) => {
+      const finished = (failure: unknown): void => {
+        if (!(failure instanceof Premature)) return failure === undefined ? done(undefined) : fail(failure as Error)
+        link.close()
+        done(new LinkFault('protocol', false, failure.message))
+      }
+      const batch = new Batch(source, link, (i, error) => this.#settle(source.nameOf(i), error), finished)
+      link.onFault = (fault) => {
+        batch.stop()
+        for (let i = 0; i < source.count; i++)
+          if (batch.wasSent(i) && this.#states[source.nameOf(i)] === 'pending') this.#doubtful.add(source.nameOf(i))
+        done(fault.kind === 'read' && !batch.allSent ? new LinkFault('write', fault.timedOut, fault.message) : fault)
+      }
+      if (link.fault !== undefined) return link.onFault(link.fault)
+      batch.start()
+    })
+  }
+
+  #pending(): number[] {
+    const pending: number[] = []
+    for (let i = 0; i < this.#states.length; i++) if (this.#states[i] === 'pending') pending.push(i)
+    return pending
+  }
+
+  #settle(i: number, error: string | undefined): void {
+    if (error === undefined) return this.#acknowledge(i)
+    if (error === VERSION_REFUSED && this.#olderVersion() !== undefined) {
+      this.#versionRefused.push(i)
+      return
+    }
+    if (this.#doubtful.has(i) && error.startsWith('BUSYKEY')) {
+      this.#busy.push(i)
+      return
+    }
+    this.#refuse(i, error)
+  }
+
+  #refuse(i: number, error: string): void {
+    this.#states[i] = 'refused'
+    this.stats.refused++
+    this.#firstError ??= error
+  }
+
+  /** The target has the key: it goes here, and whoever waits for it may go on. */
+  #acknowledge(i: number): void {
+    const { engine, db, order } = this
+    this.#states[i] = 'moved'
+    this.#release(i)
+    if (order.copy) {
+      this.stats.copied++
+      return
+    }
+    this.stats.moved++
+    const key = this.names.at(i, this.#key)
+    if (!db.delete(key)) return
+    engine.changed(db, key, 'g', 'del')
+    if (engine.services.propagate !== undefined) this.#deleted.push(key.copy())
+  }
+
+  /** The key is no longer held by this job. Whoever waits for it is woken at the end of this turn. */
+  #release(i: number): void {
+    if (!this.#held[i]) return
+    this.#held[i] = false
+    this.engine.holds.release(this.db, this.names.at(i, this.#key))
+    if (this.#tellDue) return
+    this.#tellDue = true
+    queueMicrotask(() => this.#tell())
+  }
+
+  /** A copy that is sent a second time is held again; false when somebody else holds the key by now. */
+  #holdAgain(i: number): boolean {
+    if (this.#held[i]) return true
+    const ref = this.db.lookup(this.names.at(i, this.#key))
+    if (ref === 0) return true
+    if (this.db.holdOf(ref) !== undefined) {
+      this.#refuse(i, IN_FLIGHT)
+      return false
+    }
+    this.engine.holds.add(this.db, ref, 'write')
+    this.#held[i] = true
+    return true
+  }
+
+  /**
+   * Tells replicas what is gone and lets go on who waited for it: before anybody else can create a key of
+   * the same name, or its DEL would come too late.
+   */
+  #tell(): void {
+    this.#tellDue = false
+    if (this.#deleted.length > 0) this.engine.services.propagate?.(this.db, ['DEL', ...this.#deleted.splice(0)])
+    this.engine.wake()
+  }
+
+  // ---- older payload versions ----
+
+  #olderVersion(): number | undefined {
+    return OLDER_VERSIONS.find((version) => version < this.#version)
+  }
+
+  /** The keys to send again in an older version, or undefined when there are none. */
+  #lowerVersion(): number[] | undefined {
+    const older = this.#olderVersion()
+    if (this.#versionRefused.length === 0 || older === undefined) return undefined
+    this.#version = older
+    return this.#versionRefused
+  }
+
+  // ---- a reply that was lost ----
+
+  /**
+   * The target already has keys whose first reply we never saw: where its value equals ours, our first
+   * RESTORE is what it has, and the key has moved.
+   */
+  async #settleBusy(link: Link): Promise<void> {
+    for (const i of this.#busy) {
+      const key = this.names.at(i, new Slice())
+      const payload = await dumpFrom(link, key.copy())
+      const ref = this.db.findKey(key)
+      if (payload !== undefined && ref !== 0 && this.#equals(ref, payload)) this.#acknowledge(i)
+      else this.#refuse(i, 'BUSYKEY Target key name already exists.')
+    }
+  }
+
+  #equals(ref: number, payload: Buffer): boolean {
+    try {
+      const theirs = decode(payload[0], payload, 1, payload.length, Math.max(RDB_VERSION, footerVersion(payload, payload.length)))
+      return valueDigest(theirs) === valueDigest(valueOf(this.db, ref))
+    } catch {
+      return false
+    }
+  }
+
+  // ---- the end ----
+
+  #finish(): void {
+    for (let i = 0; i < this.#held.length; i++) this.#release(i)
+    this.#tell()
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * A connection that we open to a Redis-compatible server, to send it keys.
+ *
+ *     connecting --> ready --attend--> in use --release--> ready ...
+ *          \______________\______________\__________> closed (fault)
+ *
+ * AUTH and SELECT are each acknowledged before anything that depends on them is sent. One idle time-out
+ * watches over everything: any byte in either direction restarts it. Whatever the target sends that was not
+ * asked for is a fault and closes the link.
+ */
+import { connect as connectTcp, type Socket } from 'node:net'
+import respjs from 'respjs'
+import type { BatchLink } from '../../transfer/batch.js'
+import { LinkFault, type FaultKind } from '../../transfer/outcome.js'
+import { ReplyLines } from './reply-lines.js'
+
+/** Whom to connect to, and as whom. Links are only shared between commands that agree on all of it. */
+export interface Target {
+  /** Host and port as the command named them. */
+  readonly host: string
+  readonly port: number
+  readonly user: string | undefined
+  readonly password: string | undefined
+  /** TLS settings when the link is to be encrypted. */
+  readonly tls: import('node:tls').ConnectionOptions | undefined
+}
+
+/** Node's timers take no longer time. */
+const TIMER_MS_MAX = 2147483647
+
+export class Link implements BatchLink {
+  /** The database selected there, as SELECT named it; undefined when that is not known. */
+  db: string | undefined
+  authenticated = false
+  lastUsedMs = 0
+  /** Why it is closed. */
+  fault: LinkFault | undefined
+  /** Told once when the link fails while it is in use. */
+  onFault: ((fault: LinkFault) => void) | undefined
+  readonly #socket: Socket
+  readonly #lines = new ReplyLines()
+  #expected = 0
+  #onReply: (error: string | undefined) => void = ignore
+  #onRoom: () => void = ignore
+  #timer: NodeJS.Timeout | undefined
+  #timeoutMs = 0
+  #lastProgressMs = 0
+  #lastQueued = 0
+  #inUse = false
+  #connected = false
+
+  constructor(readonly target: Target, connectTls?: typeof import('node:tls').connect) {
+    const { host, port, tls } = target
+    this.#socket = tls === undefined || connectTls === undefined
+      ? connectTcp({ host, port, noDelay: true }) : connectTls({ host, port, ...tls })
+    this.#socket.setNoDelay(true)
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    this.#socket.on('drain', () => {
+      this.progress()
+      this.#onRoom()
+    })
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
+    this.#socket.on('close', () => this.#fail(this.#direction, false, 'the target closed the connection'))
+  }
+
+  /** Waits until the connection stands. Throws LinkFault. */
+  ready(): Promise<void> {
+    if (this.fault !== undefined) return Promise.reject(this.fault)
+    if (this.#connected) return Promise.resolve()
+    return new Promise((done, fail) => {
+      this.onFault = fail
+      this.#socket.once(this.target.tls === undefined ? 'connect' : 'secureConnect', () => {
+        this.#connected = true
+        this.progress()
+        this.onFault = undefined
+        done()
+      })
+    })
+  }
+
+  /** Begins a use of the link under an idle time-out in milliseconds. */
+  acquire(timeoutMs: number): void {
+    this.#inUse = true
+    this.#timeoutMs = timeoutMs
+    this.progress()
+    this.#timer ??= setTimeout(this.#checkIdle, Math.min(timeoutMs, TIMER_MS_MAX))
+    this.#socket.ref()
+  }
+
+  /** Ends it: the link waits for its next use. */
+  release(nowMs: number): void {
+    this.#inUse = false
+    this.lastUsedMs = nowMs
+    this.onFault = undefined
+    this.#onReply = ignore
+    this.#onRoom = ignore
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#socket.unref()
+  }
+
+  get isOpen(): boolean {
+    return this.fault === undefined
+  }
+
+  readonly #checkIdle = (): void => {
+    this.#timer = undefined
+    if (!this.#inUse || this.fault !== undefined) return
+    // A part of a large write that went out shows in the handle's queue alone.
+    const queued = this.waitingBytes + (handleOf(this.#socket)?.writeQueueSize ?? 0)
+    if (queued !== this.#lastQueued) this.progress()
+    this.#lastQueued = queued
+    const idleMs = performance.now() - this.#lastProgressMs
+    if (idleMs >= this.#timeoutMs) {
+      const kind = this.#connected ? this.#direction : 'connect'
+      return this.#fail(kind, true, `nothing moved for ${this.#timeoutMs} ms`)
+    }
+    this.#timer = setTimeout(this.#checkIdle, Math.min(TIMER_MS_MAX, Math.max(1, this.#timeoutMs - idleMs)))
+  }
+
+  progress(): void {
+    this.#lastProgressMs = performance.now()
+  }
+
+  /** Bytes that the socket has not handed to the system yet. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  send(bytes: Buffer): boolean {
+    if (this.fault !== undefined) return false
+    this.#socket.write(bytes)
+    return this.#socket.writableLength === 0
+  }
+
+  attend(replies: number, onReply: (error: string | undefined) => void, onRoom: () => void): void {
+    this.#expected = replies
+    this.#onReply = onReply
+    this.#onRoom = onRoom
+  }
+
+  expect(replies: number): void {
+    this.#expected += replies
+  }
+
+  /** Sends one command and returns the error line it is answered with, or undefined for success. */
+  request(words: readonly (string | Buffer)[]): Promise<string | undefined> {
+    return new Promise((done, fail) => {
+      if (this.fault !== undefined) return fail(this.fault)
+      this.onFault = fail
+      this.attend(1, (error) => {
+        this.onFault = undefined
+        done(error)
+      }, ignore)
+      this.sendRequest(words)
+    })
+  }
+
+  /** Sends one command, its texts as latin1 bytes; the caller reads what comes back. */
+  sendRequest(words: readonly (string | Buffer)[]): void {
+    this.send(respjs.encodeRequest(words.map((word) => (typeof word === 'string' ? Buffer.from(word, 'latin1') : word))))
+  }
+
+  /** Hands what arrives to `reader` instead of reading reply lines, until it is called without one. */
+  readRaw(reader: ((chunk: Buffer) => void) | undefined): void {
+    this.#raw = reader
+  }
+
+  #raw: ((chunk: Buffer) => void) | undefined
+
+  /** AUTH and SELECT as far as they are due. Returns the error line of the one that was refused. */
+  async prepare(db: string): Promise<string | undefined> {
+    const { user, password } = this.target
+    if (password !== undefined && !this.authenticated) {
+      const refusal = await this.request(user === undefined ? ['AUTH', password] : ['AUTH', user, password])
+      if (refusal !== undefined) return refusal
+      this.authenticated = true
+    }
+    if (this.db === db) return undefined
+    const refusal = await this.request(['SELECT', db])
+    this.db = refusal === undefined ? db : undefined
+    return refusal
+  }
+
+  #receive(chunk: Buffer): void {
+    this.progress()
+    if (this.#raw !== undefined) return this.#raw(chunk)
+    const fine = this.#lines.feed(chunk, 0, chunk.length, (kind, text) => {
+      if (this.#expected === 0) {
+        this.#fail('protocol', false, 'the target sent more replies than it was asked for')
+        return false
+      }
+      this.#expected--
+      if (kind === '-') this.#onReply(text)
+      else if (kind === '+' && text === 'OK') this.#onReply(undefined)
+      else {
+        this.#fail('protocol', false, `the target answered ${kind}${text.slice(0, 64)} where only OK or an error is due`)
+        return false
+      }
+      return this.fault === undefined
+    })
+    if (!fine) this.#fail('protocol', false, 'the target answered what is no reply')
+  }
+
+  get #direction(): FaultKind {
+    return this.waitingBytes > 0 ? 'write' : 'read'
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    if (this.#connected) return this.#fail(this.#direction, false, error.message)
+    // A name that does not resolve is told apart; a refused connection shows, as in Redis, when writing.
+    const unresolved = error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN' || error.code === 'EAI_NODATA'
+    this.#fail(unresolved ? 'connect' : 'write', false, error.message)
+  }
+
+  #fail(kind: FaultKind, timedOut: boolean, message: string): void {
+    if (this.fault !== undefined) return
+    const { host, port } = this.target
+    this.fault = new LinkFault(kind, timedOut, `link to ${host}:${port}: ${message}`)
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#socket.destroy()
+    this.onFault?.(this.fault)
+  }
+
+  /** Closes the link under the feet of whoever uses it. */
+  abort(): void {
+    this.#fail(this.#direction, true, 'closed by us')
+  }
+
+  /** Closes the link; nobody is told. */
+  close(): void {
+    this.onFault = undefined
+    this.#fail('read', false, 'closed by us')
+  }
+}
+
+function ignore(): void {}
+
+/** Node's handle below a socket; it is not part of the documented interface. */
+function handleOf(socket: Socket): { readonly writeQueueSize?: number } | null | undefined {
+  return (socket as unknown as { _handle?: { writeQueueSize?: number } | null })._handle
+}

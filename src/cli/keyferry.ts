@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/**
+ * The program keyferry: a verb and its words. Each verb is a file of its own, loaded when it is called.
+ */
+
+type Verb = (argv: readonly string[]) => Promise<number | undefined>
+
+const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
+  server: async () => (await import('./serve.js')).runServer,
+  ping: async () => (await import('./ping.js')).runPing,
+  demo: async () => (await import('./demo.js')).runDemo
+}
+
+async function main(argv: readonly string[]): Promise<number | undefined> {
+  const [verb, ...words] = argv
+  if (verb === '--version' || verb === '-v') {
+    process.stdout.write(`keyferry ${(await import('../config/version.js')).KEYFERRY_VERSION}\n`)
+    return 0
+  }
+  if (verb === undefined || verb === '--help' || verb === '-h' || verb === 'help') {
+    const { UMBRELLA_HELP } = await import('./help.js')
+    ;(verb === undefined ? process.stderr : process.stdout).write(UMBRELLA_HELP)
+    return verb === undefined ? 1 : 0
+  }
+  const load = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
+  if (!load) {
+    process.stderr.write(`keyferry has no verb '${verb}'; it has ${Object.keys(VERBS).join(', ')}. See keyferry --help.\n`)
+    return 1
+  }
+  return (await load())(words)
+}
+
+// Not a top-level await: the program is also bundled as CommonJS, which starts faster.
+void main(process.argv.slice(2)).then(status => {
+  if (status !== undefined) process.exit(status)
+})

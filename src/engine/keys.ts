@@ -1,0 +1,53 @@
+/** Which words of a command are its keys: COMMAND GETKEYS, waiting for keys in flight, cluster routing. */
+import { replyError } from '../errors.js'
+import type { Args } from './args.js'
+import type { Command, KeySpec } from './command.js'
+
+const BAD_COUNT = replyError('ERR Invalid number of arguments specified for command')
+const BAD_WORDS = replyError('ERR Invalid arguments specified for command')
+
+/** Positions of the keys among the words, in order. Throws COMMAND GETKEYS' errors. */
+export function keyPositions(command: Command, args: Args): number[] {
+  if (command.spec.findKeys !== undefined) return command.spec.findKeys(args)
+  const positions: number[] = []
+  for (const spec of command.spec.keys ?? []) addPositions(spec, args, positions)
+  return positions
+}
+
+/** Positions of the keys that one specification finds. */
+export function specPositions(spec: KeySpec, args: Args): number[] {
+  const positions: number[] = []
+  addPositions(spec, args, positions)
+  return positions
+}
+
+function addPositions(spec: KeySpec, args: Args, positions: number[]): void {
+  if (spec.begin === 'unknown' || spec.find === 'unknown' || spec.flags.includes('NOT_KEY')) return
+  const first = 'index' in spec.begin ? spec.begin.index : keywordPosition(spec.begin.keyword, spec.begin.from, args)
+  if (first < 0) return
+  if (first >= args.count) throw BAD_COUNT
+  if ('keynum' in spec.find) {
+    const count = first + spec.find.keynum < args.count ? Number(args.at(first + spec.find.keynum).latin1()) : NaN
+    if (!Number.isInteger(count) || count < 0) throw BAD_WORDS
+    const start = first + spec.find.first
+    const end = start + (count - 1) * spec.find.step
+    if (end >= args.count) throw BAD_WORDS
+    for (let i = start; i <= end; i += spec.find.step) positions.push(i)
+    return
+  }
+  let last = spec.find.last >= 0 ? first + spec.find.last : args.count + spec.find.last
+  if (spec.find.last < 0 && spec.find.limit >= 2)
+    last = first + Math.floor((args.count - first) / spec.find.limit + spec.find.last)
+  if (last >= args.count) throw BAD_COUNT
+  for (let i = first; i <= last; i += spec.find.step) positions.push(i)
+}
+
+function keywordPosition(keyword: string, from: number, args: Args): number {
+  const lower = keyword.toLowerCase()
+  if (from >= 0) {
+    for (let i = from; i < args.count; i++) if (args.is(i, lower)) return i + 1
+    return -1
+  }
+  for (let i = args.count + from; i > 0; i--) if (args.is(i, lower)) return i + 1
+  return -1
+}

@@ -1,0 +1,36 @@
+/** What the engine is given by the server around it, and what it counts. */
+import type { Slice } from '../../protocol/slice.js'
+import type { Database } from '../keyspace/database.js'
+
+/** What persistence, replication and pub/sub add to the engine; the server fills them in. */
+export interface EngineServices {
+  /** A command changed data: these words (or the command's own) reproduce it. */
+  propagate?: (db: Database, words: readonly (string | Buffer)[]) => void
+  /** A keyspace event that `notify-keyspace-events` asks for. */
+  publishEvent?: (db: Database, key: Slice, event: string) => void
+  /** Bytes in use, as `used_memory` and `maxmemory` count them. */
+  usedMemory: () => number
+  /** Frees memory by the eviction policy; false when it could not free enough. */
+  makeRoom: () => boolean
+  /** Reads a file that a directive names. */
+  readFile: (path: string) => Buffer
+  /** Ends the process (SHUTDOWN). */
+  shutdown?: () => void
+  /** The most ever in use, and what the process holds of the machine's memory; in bytes. */
+  memoryUse?: () => { readonly peakBytes: number; readonly residentBytes: number }
+  /** A line for the log (DEBUG LOG). */
+  log?: (line: string) => void
+}
+
+export interface EngineStats {
+  commands: number
+  connections: number
+  rejectedConnections: number
+  errorReplies: number
+  unexpectedErrors: number
+  /** AUTH and HELLO that failed. */
+  deniedAuth: number
+  /** Bytes of the sessions that have ended. */
+  closedBytesIn: number
+  closedBytesOut: number
+}

@@ -1,0 +1,181 @@
+/**
+ * One client's socket: chunks in, commands to the engine, one write per chunk out.
+ *
+ * All connections read into one shared buffer (`ReadBuffer`), since a chunk is consumed before the next one
+ * is read. A connection whose session waits (a suspended command, a key in flight) stops reading; what it
+ * had read already is kept by its parser.
+ */
+import type { Socket } from 'node:net'
+import { RequestParser } from '../../protocol/resp/request.js'
+import { Args } from '../engine/args.js'
+import type { Engine } from '../engine/engine.js'
+import type { Session, SessionLink } from '../engine/session.js'
+import { SocketWriter } from './socket-writer.js'
+
+/** Output that may wait for a slow client before its requests are no longer read. */
+const OUTPUT_PAUSE_BYTES = 4 * 1024 * 1024
+/** A reply buffer that grew beyond this is given back. */
+const REPLY_KEEP_BYTES = 1024 * 1024
+/** Requests that a client may send ahead while its session waits. */
+const AHEAD_BYTES_MAX = 65536
+
+export class Connection implements SessionLink {
+  readonly session: Session
+  readonly parser = new RequestParser()
+  readonly #args: Args
+  readonly #writer: SocketWriter
+  /** The parser's command has not run yet: it waits. */
+  #pending = false
+  #running = false
+  #closed = false
+  #readingPaused = false
+
+  constructor(
+    readonly engine: Engine,
+    readonly socket: Socket,
+    readonly onClose: (connection: Connection) => void,
+    plain: boolean,
+  ) {
+    this.#writer = new SocketWriter(socket, () => this.#maybeRead(), plain)
+    this.#args = new Args(this.parser.words)
+    this.session = engine.openSession(this)
+    socket.on('error', () => this.destroy())
+    socket.on('close', () => this.#forget())
+    socket.on('end', () => this.#forget())
+  }
+
+  get address(): string {
+    return endpoint(this.socket.remoteAddress, this.socket.remotePort)
+  }
+
+  get localAddress(): string {
+    return endpoint(this.socket.localAddress, this.socket.localPort)
+  }
+
+  get descriptor(): number {
+    const handle = (this.socket as unknown as { _handle?: { fd?: number } })._handle
+    return handle?.fd ?? -1
+  }
+
+  get queryBytes(): number {
+    return this.parser.keptBytes
+  }
+
+  get queryFreeBytes(): number {
+    return this.parser.freeBytes
+  }
+
+  get outputBytes(): number {
+    return this.#writer.waitingBytes
+  }
+
+  /** A chunk has been read. */
+  receive(chunk: Buffer, bytes: number): void {
+    if (this.#closed || this.session.closing) return
+    this.session.bytesIn += bytes
+    const engine = this.engine
+    engine.clock.refresh()
+    this.parser.bulkBytesMax = engine.config.protoMaxBulkLen
+    this.parser.feed(chunk, 0, bytes)
+    if (!this.#isBlocked) this.#process()
+    this.parser.keep()
+    if (this.#isBlocked) this.#maybeRead()
+    if (this.parser.keptBytes > engine.config.clientQueryBufferLimit) this.destroy()
+  }
+
+  #process(): void {
+    const { engine, session, parser } = this
+    engine.enter(session)
+    const args = this.#args
+    this.#running = true
+    for (;;) {
+      if (!this.#pending) {
+        parser.authenticated = session.authenticated
+        const found = parser.next()
+        if (found === 'more') break
+        if (found === 'error') {
+          engine.reply.error(`ERR ${parser.errorText}`)
+          session.closing = true
+          break
+        }
+        args.count = parser.count
+      }
+      const outcome = engine.execute(session, args)
+      this.#pending = outcome === 'wait'
+      parser.wait(this.#pending)
+      if (outcome !== 'done' || session.closing || this.#closed) break
+    }
+    this.#running = false
+    engine.leave(this.#flush)
+    if (session.closing) this.#end()
+    else this.#maybeRead()
+  }
+
+  readonly #flush = (): void => {
+    const reply = this.engine.reply
+    if (reply.pos === 0) return
+    if (!this.#closed) {
+      this.session.bytesOut += reply.pos
+      // Written at once: the buffer is free again. Otherwise it belongs to the socket now.
+      if (!this.#writer.write(reply.buf.subarray(0, reply.pos)) || reply.buf.length > REPLY_KEEP_BYTES)
+        reply.buf = Buffer.from(new ArrayBuffer(65536))
+    }
+    reply.pos = 0
+  }
+
+  #maybeRead(): void {
+    const pause =
+      (this.#isBlocked && this.parser.keptBytes > AHEAD_BYTES_MAX) || this.#writer.waitingBytes > OUTPUT_PAUSE_BYTES
+    if (pause === this.#readingPaused || this.#closed) return
+    this.#readingPaused = pause
+    if (pause) this.socket.pause()
+    else this.socket.resume()
+  }
+
+  /** The session waits: its further requests are kept. */
+  get #isBlocked(): boolean {
+    return this.#pending || this.session.suspension !== undefined
+  }
+
+  send(bytes: Buffer): void {
+    if (this.#closed) return
+    this.session.bytesOut += bytes.length
+    this.#writer.write(bytes)
+  }
+
+  resume(): void {
+    if (this.#closed || this.#running || this.session.suspension !== undefined) return
+    this.#process()
+    this.parser.keep()
+  }
+
+  closeAfterReply(): void {
+    this.session.closing = true
+    if (!this.#running) this.#end()
+  }
+
+  #end(): void {
+    if (this.#closed) return
+    this.socket.end()
+    this.#forget()
+    setTimeout(() => this.socket.destroy(), 1000).unref()
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+    this.#forget()
+  }
+
+  #forget(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.engine.closeSession(this.session)
+    this.onClose(this)
+  }
+}
+
+function endpoint(address: string | undefined, port: number | undefined): string {
+  if (address === undefined) return ''
+  const host = address.startsWith('::ffff:') ? address.slice(7) : address
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,40 @@
+/** Starts a server in this process: what a test needs of it, and nothing on disk. */
+import { Config } from '../config/index.js'
+import { silentLog, type Logger } from './logger.js'
+import { Server } from './server.js'
+
+export interface ServerOptions {
+  /** TCP port; 0 (the default) takes a free one. */
+  readonly port?: number
+  /** Address to listen on; 127.0.0.1 by default. */
+  readonly host?: string
+  /** Further directives of redis.conf by name: `{ 'maxmemory': '100mb' }`. */
+  readonly config?: Readonly<Record<string, string>>
+  readonly log?: Logger
+}
+
+export interface KeyferryServer extends AsyncDisposable {
+  readonly port: number
+  readonly host: string
+  /** `redis://127.0.0.1:port` */
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** Starts a server. Throws an Error that names a directive it does not know or accept, or a taken port. */
+export async function createServer(options: ServerOptions = {}): Promise<KeyferryServer> {
+  const host = options.host ?? '127.0.0.1'
+  const config = new Config()
+  const settings: Record<string, string> = { save: '', ...options.config, port: String(options.port ?? 0), bind: host }
+  for (const [name, value] of Object.entries(settings)) {
+    const words = name === 'save' && value === '' ? [''] : value.split(' ')
+    const refusal = config.assign(name, words)
+    if (typeof refusal === 'string') throw new Error(`directive '${name}' does not take '${value}': ${refusal}`)
+  }
+  const server = new Server(config, options.log ?? silentLog)
+  await server.listen()
+  const close = (): Promise<void> => server.close()
+  return {
+    port: server.port, host, url: `redis://${host}:${server.port}`, close, [Symbol.asyncDispose]: close,
+  }
+}

@@ -1,0 +1,3 @@
+/** The server: the door of src/server. */
+export { Server, ListenError } from './server.js'
+export type { Logger } from './logger.js'
