@@ -16,8 +16,8 @@ type Filter = (session: Session) => boolean
 export const clientKill = command({
   name: 'kill', arity: -3, flags: 'admin noscript loading stale', acl: 'connection', group: 'connection', since: '2.4.0',
   complexity: 'O(N), N being the number of clients.', summary: 'Closes connections.',
-  syntax: '<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] [USER username] ' +
-    '[ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>] [MAXAGE maxage]>',
+  syntax: '<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] | [USER username] | ' +
+    '[ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE maxage] ...>>',
 }, (call) => {
   const { args, engine } = call
   if (args.count === 3) {
@@ -79,7 +79,7 @@ function readFilter(call: Call, i: number): Filter {
 /** Closes the sessions that pass all filters; this one only after its reply. Returns how many. */
 function kill(call: Call, filters: readonly Filter[], skipMe: boolean): number {
   let killed = 0
-  for (const session of [...call.engine.sessions.values()]) {
+  for (const session of call.engine.sessions.values()) {
     if ((skipMe && session === call.session) || !filters.every((passes) => passes(session))) continue
     killed++
     if (session === call.session) session.closing = true

@@ -6,7 +6,7 @@ import type { Session } from '../src/engine/session.js'
 import { replyError, SYNTAX } from '../src/errors.js'
 
 /** What CLIENT LIST TYPE and CLIENT KILL TYPE tell apart. */
-export type ClientType = 'normal' | 'replica' | 'pubsub' | 'primary'
+type ClientType = 'normal' | 'replica' | 'pubsub' | 'primary'
 
 const TYPE_WORDS: Readonly<Record<string, ClientType>> = {
   normal: 'normal', slave: 'replica', replica: 'replica', pubsub: 'pubsub', master: 'primary', primary: 'primary',
@@ -39,8 +39,14 @@ function flagsOf(session: Session): string {
   return flags === '' ? 'N' : flags
 }
 
+/** A name as C prints it. */
+function untilNul(name: string): string {
+  const nul = name.indexOf('\0')
+  return nul < 0 ? name : name.slice(0, nul)
+}
+
 /** One client's line, without its end. */
-export function describeClient(engine: Engine, session: Session): string {
+function describeClient(engine: Engine, session: Session): string {
   const { link } = session
   const now = engine.clock.nowMs
   const output = link.outputBytes
@@ -50,7 +56,7 @@ export function describeClient(engine: Engine, session: Session): string {
     ['addr', link.address],
     ['laddr', link.localAddress],
     ['fd', link.descriptor],
-    ['name', session.name],
+    ['name', untilNul(session.name)],
     ['age', Math.floor((now - session.createdMs) / 1000)],
     ['idle', Math.floor((now - session.lastActiveMs) / 1000)],
     ['flags', flagsOf(session)],
@@ -75,8 +81,8 @@ export function describeClient(engine: Engine, session: Session): string {
     ['user', session.user],
     ['redir', -1],
     ['resp', session.protocol],
-    ['lib-name', session.libName],
-    ['lib-ver', session.libVersion],
+    ['lib-name', untilNul(session.libName)],
+    ['lib-ver', untilNul(session.libVersion)],
     ['tot-net-in', session.bytesIn],
     ['tot-net-out', session.bytesOut],
     ['tot-cmds', session.totalCommands - 1],

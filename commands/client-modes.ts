@@ -139,7 +139,7 @@ function readTracking(call: Call): TrackingWords {
 /** CLIENT TRACKING <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP] */
 const tracking = command({
   name: 'tracking', arity: -3, flags: PLAIN, acl: 'connection', group: 'connection', since: '6.0.0', complexity: 'O(1)',
-  summary: 'Switches client-side caching off; switching it on is not supported.',
+  summary: 'Switches client-side caching off; switching it on is not supported.', missing: 'only OFF',
   syntax: '<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]',
 }, (call) => {
   const words = readTracking(call)
@@ -154,7 +154,7 @@ const tracking = command({
 /** CLIENT CACHING <YES | NO> */
 const caching = command({
   name: 'caching', arity: 3, flags: PLAIN, acl: 'connection', group: 'connection', since: '6.0.0', complexity: 'O(1)',
-  summary: 'Chooses whether the keys of the next command are tracked.', syntax: '<YES | NO>',
+  summary: 'Chooses whether the keys of the next command are tracked.', missing: 'there is no tracking', syntax: '<YES | NO>',
 }, () => {
   throw CACHING_WITHOUT_TRACKING
 })

@@ -12,9 +12,12 @@ const ON_ALL_NODES = ['request_policy:all_nodes', 'response_policy:all_succeeded
 
 export const BAD_CLIENT_NAME = replyError('ERR Client names cannot contain spaces, newlines or special characters.')
 
-/** Whether a name has only characters that keep the lines of CLIENT LIST readable: `!` to `~`. */
+/**
+ * Whether a name has only characters that keep the lines of CLIENT LIST readable: `!` to `~`. As in Valkey a NUL ends
+ * what is looked at, and what is listed.
+ */
 export function isPrintable(name: Slice): boolean {
-  for (let i = name.start; i < name.end; i++) if (name.buf[i] < 0x21 || name.buf[i] > 0x7e) return false
+  for (let i = name.start; i < name.end && name.buf[i] !== 0; i++) if (name.buf[i] < 0x21 || name.buf[i] > 0x7e) return false
   return true
 }
 
@@ -40,8 +43,9 @@ const getName = command({
   name: 'getname', arity: 2, flags: PLAIN, acl: 'connection', group: 'connection', since: '2.6.9', complexity: 'O(1)',
   summary: 'Tells the name of this connection.', syntax: '',
 }, (call) => {
-  if (call.session.name === '') call.reply.null()
-  else call.reply.bulkText(call.session.name)
+  const name = Buffer.from(call.session.name, 'latin1')
+  if (name.length === 0) call.reply.null()
+  else call.reply.bulkRange(name, 0, name.length)
 })
 
 /** CLIENT SETINFO <LIB-NAME libname | LIB-VER libver> */

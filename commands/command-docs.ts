@@ -1,12 +1,12 @@
 /** COMMAND DOCS: what a command is for and how it is called, from its specification. */
 import type { ReplyWriter } from '../protocol/resp/writer.js'
 import type { Command } from '../src/engine/command.js'
-import { parseSyntax, type Argument } from './syntax-tree.js'
+import { argumentsOf, type Argument } from './syntax-tree.js'
 
 /** Writes a command's name and its documentation: an entry of the map that COMMAND DOCS answers. */
 export function replyDocs(reply: ReplyWriter, command: Command): void {
   const { spec } = command
-  const args = parseSyntax(spec.syntax, spec.keys?.length ?? 0)
+  const args = argumentsOf(command)
   const texts: [string, string][] = [
     ['summary', spec.summary], ['since', spec.since], ['group', spec.group], ['complexity', spec.complexity],
   ]

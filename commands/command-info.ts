@@ -3,7 +3,7 @@ import type { ReplyWriter } from '../protocol/resp/writer.js'
 import type { Command, KeySpec } from '../src/engine/command.js'
 
 /** All ACL categories, in the order in which they are shown. */
-export const ACL_CATEGORIES = [
+const ACL_CATEGORIES = [
   'keyspace', 'read', 'write', 'set', 'sortedset', 'list', 'hash', 'string', 'bitmap', 'hyperloglog', 'geo', 'stream', 'pubsub',
   'admin', 'fast', 'slow', 'blocking', 'dangerous', 'connection', 'transaction', 'scripting',
 ] as const
@@ -22,7 +22,7 @@ export function aclCategories({ spec, flags }: Command): string[] {
 }
 
 /** Positions of the first and the last key and the step between them, as old clients read them; zeros when they can not be told so. */
-export function keyRange(specs: readonly KeySpec[]): readonly [first: number, last: number, step: number] {
+function keyRange(specs: readonly KeySpec[]): readonly [first: number, last: number, step: number] {
   const only = specs.length === 1 ? rangeOf(specs[0]) : undefined
   if (only !== undefined) return [only.first, only.last, only.step]
   let first = Infinity

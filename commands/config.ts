@@ -3,6 +3,7 @@ import type { Args } from '../src/engine/args.js'
 import { command, resetStats, type Command } from '../src/engine/command.js'
 import { Config } from '../src/engine/configuration.js'
 import type { Engine } from '../src/engine/engine.js'
+import { traffic } from '../src/engine/rates.js'
 import { replyError, SYNTAX } from '../src/errors.js'
 import { replyHelp } from './help.js'
 
@@ -64,10 +65,12 @@ function resetStatistics(engine: Engine): void {
   const { stats } = engine.keyspace
   stats.hits = stats.misses = stats.expired = stats.expiredStalePercent = stats.evicted = 0
   Object.assign(engine.stats, {
-    commands: 0, connections: 0, rejectedConnections: 0, errorReplies: 0, unexpectedErrors: 0, deniedAuth: 0,
+    commands: 0, connections: 0, rejectedConnections: 0, errorReplies: 0, unexpectedErrors: 0, deniedAuth: 0, reads: 0, writes: 0,
+    queryLimitCloses: 0,
   })
-  engine.stats.closedBytesIn -= engine.bytesIn
-  engine.stats.closedBytesOut -= engine.bytesOut
+  const { bytesIn, bytesOut } = traffic(engine.stats, engine.sessions)
+  engine.stats.closedBytesIn -= bytesIn
+  engine.stats.closedBytesOut -= bytesOut
   engine.rates.reset()
   engine.errorCounts.clear()
   for (const one of engine.registry.all.values()) {

@@ -61,12 +61,13 @@ const reset = command({
   engine.monitor.remove(session)
   engine.watches.forget(session)
   session.queue = undefined
+  session.queueBytes = 0
   session.queueFailed = false
   session.db = engine.databases[0]
   session.name = ''
   session.asking = session.readonlyMode = false
   session.noEvict = session.noTouch = false
-  session.replyMode = 'on'
+  if (session.replyMode !== 'skip') session.replyMode = 'on'
   session.user = 'default'
   session.authenticated = call.config.requirepass === ''
   session.protocol = call.reply.version = 2

@@ -10,7 +10,6 @@ import type { LargeSet } from '../src/keyspace/set.js'
 import { encodingOfText } from '../src/keyspace/string.js'
 import type { Table } from '../src/keyspace/table.js'
 import { EMBSTR, ENCODING_NAMES, HASH, HASHTABLE, LISTPACK, QUICKLIST, RAW, SET, STRING } from '../src/keyspace/types.js'
-import { int32 } from './int32.js'
 
 const FOOTER_AND_TYPE_BYTES = 11
 const PAYLOAD = { version: 11, compressed: true }
@@ -91,7 +90,7 @@ function tableFigures(slots: number, elements: number): string {
 
 /** DEBUG HTSTATS dbid [full] */
 export function debugTableStats(call: Call): void {
-  const index = int32(call.args, 2)
+  const index = call.args.integer(2)
   if (index < 0 || index >= call.engine.databases.length) throw NO_SUCH_DATABASE
   const db = call.engine.databases[index]
   call.reply.verbatim(

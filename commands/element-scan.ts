@@ -5,7 +5,7 @@ import { Slice } from '../protocol/slice.js'
 import type { Args } from '../src/engine/args.js'
 import { replyError, SYNTAX } from '../src/errors.js'
 import type { Ref } from '../src/keyspace/arena.js'
-import type { ByteMap } from '../src/keyspace/table.js'
+import type { ByteMap } from '../src/keyspace/byte-map.js'
 
 const NOVALUES_MISPLACED = replyError('ERR NOVALUES option can only be used in HSCAN')
 const NOSCORES_MISPLACED = replyError('ERR NOSCORES option can only be used in ZSCAN')

@@ -9,6 +9,7 @@ import { command, key, keys, type Command } from '../src/engine/command.js'
 import { BAD_DB_INDEX, NO_SUCH_KEY, replyError, SAME_OBJECT, SYNTAX } from '../src/errors.js'
 import type { Database } from '../src/keyspace/database.js'
 import { TYPE_NAMES } from '../src/keyspace/types.js'
+import { int32 } from './int32.js'
 import { walkCommands } from './keys-walk.js'
 import { objectCommand } from './object.js'
 import { peek } from './peek.js'
@@ -126,7 +127,7 @@ const copy = command({
   let replace = false
   for (let i = 3; i < args.count; i++) {
     if (args.is(i, 'replace')) replace = true
-    else if (args.is(i, 'db') && i + 1 < args.count) target = databaseAt(call, args.integer(++i))
+    else if (args.is(i, 'db') && i + 1 < args.count) target = databaseAt(call, int32(args, ++i))
     else throw SYNTAX
   }
   if (call.config.clusterEnabled && target !== db) throw COPY_IN_CLUSTER
@@ -152,7 +153,7 @@ const move = command({
   const { args, db, reply } = call
   const name = args.at(1)
   if (call.config.clusterEnabled) throw MOVE_IN_CLUSTER
-  const target = databaseAt(call, args.integer(2))
+  const target = databaseAt(call, int32(args, 2))
   if (target === db) throw SAME_OBJECT
   if (db.lookupWrite(name) === 0 || target.lookupWrite(name) !== 0) return reply.integer(0)
   db.moveKey(name, target, name)
@@ -180,8 +181,8 @@ const swapdb = command({
 }, (call) => {
   const { args, engine } = call
   if (call.config.clusterEnabled) throw SWAPDB_IN_CLUSTER
-  const first = args.integer(1, BAD_FIRST_INDEX)
-  const second = args.integer(2, BAD_SECOND_INDEX)
+  const first = int32(args, 1, BAD_FIRST_INDEX)
+  const second = int32(args, 2, BAD_SECOND_INDEX)
   const a = databaseAt(call, first)
   const b = databaseAt(call, second)
   if (a !== b) {

@@ -1,7 +1,9 @@
 /** The sections of INFO, in the order in which they are shown. Names and formats are those that tools read. */
 import { arch, release, totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import type { Call } from '../src/engine/call.js'
 import type { Command } from '../src/engine/command.js'
+import { traffic } from '../src/engine/rates.js'
 import { KEYFERRY_VERSION, REDIS_VERSION, VALKEY_VERSION } from '../src/engine/configuration.js'
 import type { Database } from '../src/keyspace/database.js'
 import { memoryPicture } from './memory.js'
@@ -9,7 +11,7 @@ import { migrationsOf } from './migrate.js'
 
 type Line = readonly [name: string, value: string | number]
 
-export interface Section {
+interface Section {
   readonly name: string
   /** With plain INFO, with `all` only, with `everything` only, or only when named. */
   readonly shown: 'default' | 'all' | 'everything' | 'named'
@@ -29,7 +31,7 @@ function server({ engine, config, clock }: Call): Line[] {
     ['server_mode', config.clusterEnabled ? 'cluster' : 'standalone'],
     ['os', `${process.platform === 'linux' ? 'Linux' : process.platform} ${release()} ${arch() === 'x64' ? 'x86_64' : arch()}`],
     ['arch_bits', 64],
-    ['monotonic_clock', 'performance.now'],
+    ['monotonic_clock', 'node'],
     ['multiplexing_api', 'libuv'],
     ['gcc_version', '0.0.0'],
     ['node_version', process.versions.node],
@@ -80,7 +82,7 @@ function clients({ engine, config }: Call): Line[] {
 const UNITS = ['B', 'K', 'M', 'G', 'T', 'P']
 
 /** Bytes as INFO writes them for people: `512B`, `1.50K`, `2.00G`. */
-export function humanBytes(bytes: number): string {
+function humanBytes(bytes: number): string {
   let unit = 0
   let value = bytes
   while (value >= 1024 && unit < UNITS.length - 1) {
@@ -95,6 +97,7 @@ const percent = (part: number, whole: number): string => `${(whole === 0 ? 0 : (
 function memory(call: Call): Line[] {
   const { config } = call
   const picture = memoryPicture(call)
+  const heap = getHeapStatistics()
   return [
     ['used_memory', picture.used],
     ['used_memory_human', humanBytes(picture.used)],
@@ -107,6 +110,10 @@ function memory(call: Call): Line[] {
     ['used_memory_startup', 0],
     ['used_memory_dataset', picture.dataset],
     ['used_memory_dataset_perc', percent(picture.dataset, picture.used)],
+    ['allocator_allocated', heap.used_heap_size],
+    ['allocator_active', heap.total_heap_size],
+    ['allocator_resident', heap.total_physical_size],
+    ['allocator_muzzy', 0],
     ['total_system_memory', totalmem()],
     ['total_system_memory_human', humanBytes(totalmem())],
     ['used_memory_lua', 0],
@@ -125,6 +132,12 @@ function memory(call: Call): Line[] {
     ['maxmemory', config.maxmemory],
     ['maxmemory_human', humanBytes(config.maxmemory)],
     ['maxmemory_policy', config.maxmemoryPolicy],
+    ['allocator_frag_ratio', (heap.total_heap_size / heap.used_heap_size).toFixed(2)],
+    ['allocator_frag_bytes', heap.total_heap_size - heap.used_heap_size],
+    ['allocator_rss_ratio', (heap.total_physical_size / heap.total_heap_size).toFixed(2)],
+    ['allocator_rss_bytes', heap.total_physical_size - heap.total_heap_size],
+    ['rss_overhead_ratio', (picture.resident / heap.total_physical_size).toFixed(2)],
+    ['rss_overhead_bytes', picture.resident - heap.total_physical_size],
     ['mem_fragmentation_ratio', (picture.resident / picture.used).toFixed(2)],
     ['mem_fragmentation_bytes', picture.resident - picture.used],
     ['mem_not_counted_for_evict', 0],
@@ -135,6 +148,7 @@ function memory(call: Call): Line[] {
     ['mem_cluster_links', 0],
     ['mem_aof_buffer', 0],
     ['mem_allocator', `v8-${process.versions.v8}`],
+    ['mem_overhead_db_hashtable_rehashing', 0],
     ['active_defrag_running', 0],
     ['lazyfree_pending_objects', 0],
     ['lazyfreed_objects', 0],
@@ -178,12 +192,13 @@ function persistence({ engine }: Call): Line[] {
 
 function stats({ engine }: Call): Line[] {
   const { stats: counted, rates, keyspace } = engine
+  const { bytesIn, bytesOut } = traffic(counted, engine.sessions)
   return [
     ['total_connections_received', counted.connections],
     ['total_commands_processed', counted.commands],
     ['instantaneous_ops_per_sec', Math.floor(rates.commands.perSecond)],
-    ['total_net_input_bytes', engine.bytesIn],
-    ['total_net_output_bytes', engine.bytesOut],
+    ['total_net_input_bytes', bytesIn],
+    ['total_net_output_bytes', bytesOut],
     ['total_net_repl_input_bytes', 0],
     ['total_net_repl_output_bytes', 0],
     ['instantaneous_input_kbps', (rates.bytesIn.perSecond / 1024).toFixed(2)],
@@ -224,6 +239,14 @@ function stats({ engine }: Call): Line[] {
     ['unexpected_error_replies', counted.unexpectedErrors],
     ['total_error_replies', counted.errorReplies],
     ['dump_payload_sanitizations', 0],
+    ['total_reads_processed', counted.reads],
+    ['total_writes_processed', counted.writes],
+    ['io_threaded_reads_processed', 0],
+    ['io_threaded_writes_processed', 0],
+    ['client_query_buffer_limit_disconnections', counted.queryLimitCloses],
+    ['client_output_buffer_limit_disconnections', 0],
+    ['reply_buffer_shrinks', 0],
+    ['reply_buffer_expands', 0],
     ['acl_access_denied_auth', counted.deniedAuth],
     ['acl_access_denied_cmd', 0],
     ['acl_access_denied_key', 0],

@@ -87,7 +87,8 @@ const lrem = command({
   const keyName = args.at(1)
   const ref = call.write(keyName, LIST)
   if (ref === 0) return call.reply.integer(0)
-  const left = removeElements(db, ref, args.at(3), count === 0 ? listSize(db, ref) : Math.abs(count), count < 0)
+  const size = listSize(db, ref)
+  const left = removeElements(db, ref, args.at(3), count === 0 ? size : Math.min(size, Math.abs(count)), count < 0)
   const removed = removedCount
   if (removed > 0) settleRemoval(call, keyName, left, 'lrem')
   call.reply.integer(removed)

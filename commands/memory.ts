@@ -1,5 +1,6 @@
 /** MEMORY: what is used by a key, and by the whole. The figures are those of this process, not of Valkey's allocator. */
 import { getHeapStatistics } from 'node:v8'
+import type { ReplyWriter } from '../protocol/resp/writer.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { SYNTAX } from '../src/errors.js'
@@ -27,7 +28,7 @@ const usage = command({
 })
 
 /** The bytes of the whole, by purpose. */
-export interface MemoryPicture {
+interface MemoryPicture {
   readonly used: number
   readonly peak: number
   readonly resident: number
@@ -67,8 +68,7 @@ const stats = command({
 }, (call) => {
   const { reply, engine } = call
   const memory = memoryPicture(call)
-  const heap = getHeapStatistics()
-  const fields: [string, number][] = [
+  const before: Figure[] = [
     ['peak.allocated', memory.peak],
     ['total.allocated', memory.used],
     ['startup.allocated', 0],
@@ -80,42 +80,55 @@ const stats = command({
     ['lua.caches', 0],
     ['functions.caches', 0],
   ]
-  const more: [string, number][] = [
-    ['overhead.total', memory.overhead],
-    ['keys.count', memory.keys],
-    ['keys.bytes-per-key', memory.keys === 0 ? 0 : Math.floor(memory.dataset / memory.keys)],
-    ['dataset.bytes', memory.dataset],
-  ]
-  const heapFields: [string, number][] = [
-    ['allocator.allocated', heap.used_heap_size],
-    ['allocator.active', heap.total_heap_size],
-    ['allocator.resident', heap.total_physical_size],
-    ['fragmentation.bytes', memory.resident - memory.used],
-  ]
+  const after = wholeFigures(memory)
   const used = engine.databases.filter((db) => db.size > 0)
-  reply.map(fields.length + used.length + more.length + heapFields.length + 3)
-  const integers = (list: readonly [string, number][]): void => {
-    for (const [name, value] of list) {
-      reply.bulkText(name)
-      reply.integer(value)
-    }
-  }
-  const ratio = (name: string, value: number): void => {
-    reply.bulkText(name)
-    reply.double(value)
-  }
-  integers(fields)
+  reply.map(before.length + used.length + after.length)
+  replyFigures(reply, before)
   for (const db of used) {
     reply.bulkText(`db.${db.index}`)
     reply.map(2)
-    integers([['overhead.hashtable.main', db.slotBytes], ['overhead.hashtable.expires', db.volatileSize * 4]])
+    replyFigures(reply, [['overhead.hashtable.main', db.slotBytes], ['overhead.hashtable.expires', db.volatileSize * 4]])
   }
-  integers(more)
-  ratio('dataset.percentage', (memory.dataset * 100) / memory.used)
-  ratio('peak.percentage', (memory.used * 100) / memory.peak)
-  integers(heapFields)
-  ratio('fragmentation', memory.resident / memory.used)
+  replyFigures(reply, after)
 })
+
+/** A name with an integer, or with a ratio. */
+type Figure = readonly [name: string, value: number, kind?: 'ratio']
+
+function wholeFigures(memory: MemoryPicture): Figure[] {
+  const heap = getHeapStatistics()
+  return [
+    ['overhead.db.hashtable.lut', 0],
+    ['overhead.db.hashtable.rehashing', 0],
+    ['overhead.total', memory.overhead],
+    ['db.dict.rehashing.count', 0],
+    ['keys.count', memory.keys],
+    ['keys.bytes-per-key', memory.keys === 0 ? 0 : Math.floor(memory.dataset / memory.keys)],
+    ['dataset.bytes', memory.dataset],
+    ['dataset.percentage', (memory.dataset * 100) / memory.used, 'ratio'],
+    ['peak.percentage', (memory.used * 100) / memory.peak, 'ratio'],
+    ['allocator.allocated', heap.used_heap_size],
+    ['allocator.active', heap.total_heap_size],
+    ['allocator.resident', heap.total_physical_size],
+    ['allocator.muzzy', 0],
+    ['allocator-fragmentation.ratio', heap.total_heap_size / heap.used_heap_size, 'ratio'],
+    ['allocator-fragmentation.bytes', heap.total_heap_size - heap.used_heap_size],
+    ['allocator-rss.ratio', heap.total_physical_size / heap.total_heap_size, 'ratio'],
+    ['allocator-rss.bytes', heap.total_physical_size - heap.total_heap_size],
+    ['rss-overhead.ratio', memory.resident / heap.total_physical_size, 'ratio'],
+    ['rss-overhead.bytes', memory.resident - heap.total_physical_size],
+    ['fragmentation', memory.resident / memory.used, 'ratio'],
+    ['fragmentation.bytes', memory.resident - memory.used],
+  ]
+}
+
+function replyFigures(reply: ReplyWriter, figures: readonly Figure[]): void {
+  for (const [name, value, kind] of figures) {
+    reply.bulkText(name)
+    if (kind === 'ratio') reply.double(value)
+    else reply.integer(value)
+  }
+}
 
 const LITTLE_BYTES = 5 * 1024 * 1024
 

@@ -90,6 +90,8 @@ export class MigrateJob {
   #deleted: Buffer[] = []
   #tellDue = false
   #retried = false
+  /** The last fault came in the middle of a large value. */
+  #brokeWithin = false
   #version: number
   readonly #key = new Slice()
 
@@ -122,8 +124,9 @@ export class MigrateJob {
 
   async #attempt(): Promise<ReplyError | undefined> {
     for (;;) {
-      const outcome = await this.#useLink()
+      const outcome = await this.#useLink((link) => this.#move(link))
       if (outcome === undefined || outcome instanceof ReplyError) return outcome
+      if (this.#busy.length > 0 && !outcome.timedOut) await this.#useLink((link) => this.#settleBusy(link))
       this.stats.faults++
       if (this.#firstError !== undefined) return this.#targetError(this.#firstError)
       if (!this.#mayRetry(outcome)) return IO_ERRORS[outcome.kind]
@@ -134,10 +137,13 @@ export class MigrateJob {
 
   #mayRetry(fault: LinkFault): boolean {
     if (this.#retried || fault.timedOut || fault.kind === 'protocol' || fault.kind === 'connect') return false
+    // Broken off within a value: the target's reason is worth asking for, even if keys before it have moved.
+    if (fault.kind === 'write' && this.#brokeWithin) return true
     return !this.#states.includes('moved')
   }
 
-  async #useLink(): Promise<ReplyError | LinkFault | undefined> {
+  /** Does `work` on a prepared link of its own. */
+  async #useLink(work: (link: Link) => Promise<LinkFault | undefined>): Promise<ReplyError | LinkFault | undefined> {
     const { order, links } = this
     let link: Link | undefined
     try {
@@ -148,14 +154,7 @@ export class MigrateJob {
         link.db = undefined
         return this.#targetError(refusal)
       }
-      let fault = await this.#stream(link, undefined)
-      while (fault === undefined) {
-        const again = this.#lowerVersion()
-        if (again === undefined) break
-        fault = await this.#stream(link, again)
-        if (again.some((i) => this.#states[i] === 'moved')) links.learnVersion(order.target, this.#version)
-      }
-      if (fault === undefined && this.#busy.length > 0) await this.#settleBusy(link)
+      const fault = await work(link)
       if (fault !== undefined) return fault
       if (this.#firstError === undefined) return undefined
       link.db = undefined
@@ -168,6 +167,17 @@ export class MigrateJob {
     } finally {
       if (link !== undefined) links.give(link, this.engine.clock.nowMs)
     }
+  }
+
+  async #move(link: Link): Promise<LinkFault | undefined> {
+    let fault = await this.#stream(link, undefined)
+    while (fault === undefined) {
+      const again = this.#lowerVersion()
+      if (again === undefined) return this.#settleBusy(link)
+      fault = await this.#stream(link, again)
+      if (again.some((i) => this.#states[i] === 'moved')) this.links.learnVersion(this.order.target, this.#version)
+    }
+    return fault
   }
 
   #targetError(line: string): ReplyError {
@@ -183,18 +193,20 @@ export class MigrateJob {
     const again = chosen ?? (this.#retried ? this.#pending() : undefined)
     const source = new RestoreBatch(this.db, this.names, again?.filter((i) => this.#holdAgain(i)), {
       replace: order.replace, command: order.asking ? 'RESTORE-ASKING' : 'RESTORE', version: this.#version,
+      cautious: this.#retried,
       ...(order.copy && { onEncoded: (i: number) => this.#release(i) }),
     })
     this.#versionRefused = []
     return new Promise((done, fail) => {
       const finished = (failure: unknown): void => {
-        if (!(failure instanceof Premature)) return failure === undefined ? done(undefined) : fail(failure as Error)
+        if (!(failure instanceof Premature)) return failure === undefined ? done(undefined) : fail(failure)
         link.close()
         done(new LinkFault('protocol', false, failure.message))
       }
       const batch = new Batch(source, link, (i, error) => this.#settle(source.nameOf(i), error), finished)
       link.onFault = (fault) => {
         batch.stop()
+        this.#brokeWithin = batch.brokeWithin
         for (let i = 0; i < source.count; i++)
           if (batch.wasSent(i) && this.#states[source.nameOf(i)] === 'pending') this.#doubtful.add(source.nameOf(i))
         done(fault.kind === 'read' && !batch.allSent ? new LinkFault('write', fault.timedOut, fault.message) : fault)
@@ -299,8 +311,8 @@ export class MigrateJob {
    * The target already has keys whose first reply we never saw: where its value equals ours, our first
    * RESTORE is what it has, and the key has moved.
    */
-  async #settleBusy(link: Link): Promise<void> {
-    for (const i of this.#busy) {
+  async #settleBusy(link: Link): Promise<undefined> {
+    for (const i of this.#busy.splice(0)) {
       const key = this.names.at(i, new Slice())
       const payload = await dumpFrom(link, key.copy())
       const ref = this.db.findKey(key)

@@ -119,11 +119,13 @@ export const migrate = command({
   const names = holdKeys(call, words)
   if (names.count === 0) return call.reply.simple('NOKEY')
   const { links, stats } = migrationsOf(engine)
+  const { command: { stats: callStats } } = call
   const suspension = call.suspend()
   void new MigrateJob(engine, links, stats, db, names, order).run().then((error) =>
     suspension.finish((reply) => {
       if (error === undefined) return reply.ok()
       reply.error(error.line)
+      callStats.failed++
       engine.countError(error.code)
     }))
 })

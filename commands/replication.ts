@@ -33,6 +33,7 @@ function replicaOf(call: Call): void {
 const REPLICAOF_SPEC: Omit<CommandSpec, 'name' | 'since'> = {
   arity: 3, flags: 'admin noscript stale no_async_loading', acl: '', group: 'server', complexity: 'O(1)',
   summary: 'Ends being a replica; becoming one is not supported.', syntax: '<host port | NO ONE>',
+  missing: 'only NO ONE: keyferry can not be a replica',
 }
 
 const NO_APPEND_ONLY_FILE = replyError('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.')

@@ -44,10 +44,10 @@ const MONITOR_IN_EXEC = replyError("ERR MONITOR isn't allowed for DENY BLOCKING 
 const NO_SHUTDOWN_TO_ABORT = replyError('ERR No shutdown in progress.')
 const SHUTDOWN_FAILED = replyError('ERR Errors trying to SHUTDOWN. Check logs.')
 
-/** SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT] */
+/** SHUTDOWN [[NOSAVE | SAVE] [NOW] [FORCE] | ABORT] */
 const shutdown = command({
   name: 'shutdown', arity: -1, flags: 'admin noscript loading stale no_multi allow_busy', acl: '', group: 'server', since: '1.0.0',
-  complexity: 'O(1)', summary: 'Ends the server.', syntax: '[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]',
+  complexity: 'O(1)', summary: 'Ends the server.', missing: 'SAVE is refused: nothing is saved', syntax: '[[NOSAVE | SAVE] [NOW] [FORCE] | ABORT]',
 }, ({ args, engine, session }) => {
   const has = { nosave: false, save: false, now: false, force: false, abort: false }
   for (let i = 1; i < args.count; i++) {

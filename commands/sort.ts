@@ -20,6 +20,7 @@ import { ListCursor } from '../src/keyspace/list-cursor.js'
 import { seekList, storeList } from '../src/keyspace/list-value.js'
 import { SetWalk } from '../src/keyspace/set.js'
 import { HASH, LIST, SET, STRING, ZSET } from '../src/keyspace/types.js'
+import { enlargeSortedSet } from '../src/keyspace/zset-edit.js'
 import { SortedSetWalk } from '../src/keyspace/zset-walk.js'
 
 const NOT_A_NUMBER = replyError("ERR One or more scores can't be converted into double")
@@ -139,7 +140,8 @@ function loadElements(call: Call, ref: Ref, backwards: boolean): Element[] {
       while (setWalk.next()) elements.push(element(setWalk.member))
       return elements
     default:
-      zsetWalk.open(db, ref)
+      // A trait of Valkey: a sorted set is large from its first SORT on, whatever its size.
+      zsetWalk.open(db, enlargeSortedSet(db, ref))
       for (let more = zsetWalk.seek(0); more; more = zsetWalk.next()) elements.push(element(zsetWalk.member))
       zsetWalk.close()
   }

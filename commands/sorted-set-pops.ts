@@ -19,7 +19,7 @@ const edit = new SortedSetEdit()
  * Removes up to `count` members from one end of the sorted set at `ref`, not empty, and writes them to the
  * reply: each as a pair of its own when `nested`, else all in one flat run. Returns how many.
  */
-export function popMembers(call: Call, name: Slice, ref: Ref, fromMax: boolean, count: number, nested: boolean): number {
+function popMembers(call: Call, name: Slice, ref: Ref, fromMax: boolean, count: number, nested: boolean): number {
   const { reply } = call
   walk.open(call.db, ref)
   const { size } = walk
@@ -80,7 +80,7 @@ export interface MultiPop {
 }
 
 /** Reads the words from the count of keys (word `at`) on. */
-export function readMultiPop(call: Call, at: number): MultiPop {
+function readMultiPop(call: Call, at: number): MultiPop {
   const { args } = call
   const keys = args.integer(at, NUMKEYS_RANGE)
   if (keys < 1) throw NUMKEYS_RANGE
@@ -98,7 +98,7 @@ export function readMultiPop(call: Call, at: number): MultiPop {
 }
 
 /** Pops from one sorted set and replies `[key, [[member, score] ...]]`; propagated as a ZPOPMIN or ZPOPMAX. */
-export function popNamed(call: Call, name: Slice, ref: Ref, fromMax: boolean, count: number): void {
+function popNamed(call: Call, name: Slice, ref: Ref, fromMax: boolean, count: number): void {
   const { reply } = call
   const taken = Math.min(count, walk.open(call.db, ref).size)
   reply.array(2)

@@ -232,16 +232,30 @@ const zrangestore = command({
   if (ref === 0) return storeResult(call, undefined, 0, 'zrangestore')
   walk.open(call.db, ref)
   select()
+  storeRange(call)
+})
+
+/**
+ * Stores the selected members. Valkey adds them one by one to a sorted set that, unless their number is known and too
+ * large, begins packed; so a score of -0 becomes 0 as long as it is.
+ */
+function storeRange(call: Call): void {
+  const { zsetMaxListpackEntries, zsetMaxListpackValue } = call.config
+  const { reverse } = wanted
+  const { first, count } = walk
   const loader = new SortedSetLoader()
+  let isPacked = wanted.by !== 'rank' || count <= zsetMaxListpackEntries
   let longest = 0
-  let left = walk.count
-  for (let more = left > 0 && walk.seek(walk.first); more && left > 0; more = walk.next(), left--) {
-    loader.add(walk.member, walk.score)
+  let more = count > 0 && walk.seek(reverse ? first + count - 1 : first)
+  for (let added = 0; more && added < count; added++) {
     longest = Math.max(longest, walk.member.length)
+    if (added >= zsetMaxListpackEntries || longest > zsetMaxListpackValue) isPacked = false
+    loader.add(walk.member, isPacked && walk.score === 0 ? 0 : walk.score)
+    more = reverse ? walk.previous() : walk.next()
   }
   walk.close()
   storeResult(call, loader.finish(), longest, 'zrangestore')
-})
+}
 
 // ------------------------------------------------------------------------------------------------ counting
 

@@ -9,7 +9,7 @@ import { ENTRIES_READ_UNKNOWN, type StreamGroup } from '../src/keyspace/stream-g
 import { StreamId } from '../src/keyspace/stream-id.js'
 import { STREAM, STREAM_TREE } from '../src/keyspace/types.js'
 import { replyHelp, wrongSubcommand } from './help.js'
-import { groupChanged, isChar, noGroupOf, readId, writeStream } from './stream-args.js'
+import { groupChanged, isChar, MAX_ID, MIN_ID, noGroupOf, readId, writeStream } from './stream-args.js'
 
 const KEY_MISSING = replyError('ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.')
 const GROUP_EXISTS = replyError('BUSYGROUP Consumer Group name already exists')
@@ -42,7 +42,7 @@ function readOptions(call: Call, creates: boolean): void {
   for (let i = 5; i < args.count; i++) {
     if (creates && args.is(i, 'mkstream')) makeStream = true
     else if (args.is(i, 'entriesread') && i + 1 < args.count) {
-      entriesRead = args.integer(++i)
+      entriesRead = args.exactInteger(++i)
       if (entriesRead < 0 && entriesRead !== ENTRIES_READ_UNKNOWN) throw BAD_ENTRIES_READ
     } else throw wrongSubcommand(call, 'XGROUP')
   }
@@ -51,6 +51,12 @@ function readOptions(call: Call, creates: boolean): void {
 function readGroupId(word: Slice, stream: LargeStream | undefined): StreamId {
   if (!isChar(word, '$')) return readId(word, id)
   return stream === undefined ? id.set(0, 0) : id.copy(stream.lastId)
+}
+
+/** SETID, unlike CREATE, takes `-` and `+` for the first and last id there can be. */
+function readMovedId(word: Slice, stream: LargeStream): StreamId {
+  if (isChar(word, '-')) return MIN_ID
+  return isChar(word, '+') ? MAX_ID : readGroupId(word, stream)
 }
 
 function subcommand(spec: Pick<CommandSpec, 'name' | 'arity' | 'flags' | 'since' | 'syntax' | 'summary'>
@@ -92,7 +98,7 @@ const setid = subcommand({
   const stream = existing(call, name)
   const group = existingGroup(call)
   if (args.count !== 5 && args.count !== 7) throw wrongSubcommand(call, 'XGROUP')
-  group.lastId.copy(readGroupId(args.at(4), stream))
+  group.lastId.copy(readMovedId(args.at(4), stream))
   group.entriesRead = entriesRead
   groupChanged(call, name, 'xgroup-setid')
   call.reply.ok()

@@ -1,6 +1,6 @@
 /** What was delivered and not acknowledged: XPENDING shows it, XCLAIM and XAUTOCLAIM give it to another consumer. */
 import type { Args } from '../src/engine/args.js'
-import { addUint64 } from '../protocol/uint64.js'
+import { addUint64, type Int64 } from '../protocol/uint64.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { replyError, SYNTAX } from '../src/errors.js'
@@ -113,7 +113,7 @@ interface ClaimOptions {
   idsEnd: number
   deliveredMs: number
   /** The count of deliveries to set; negative: one more. */
-  retryCount: number
+  retryCount: Int64
   force: boolean
   justId: boolean
   readonly lastId: StreamId
@@ -131,7 +131,7 @@ function readClaimOptions(args: Args, nowMs: number): ClaimOptions {
     else if (args.is(i, 'justid')) options.justId = true
     else if (more && args.is(i, 'idle')) options.deliveredMs = nowMs - args.integer(++i, XCLAIM_IDLE)
     else if (more && args.is(i, 'time')) options.deliveredMs = args.integer(++i, XCLAIM_TIME)
-    else if (more && args.is(i, 'retrycount')) options.retryCount = args.integer(++i, XCLAIM_RETRYCOUNT)
+    else if (more && args.is(i, 'retrycount')) options.retryCount = args.exactInteger(++i, XCLAIM_RETRYCOUNT)
     else if (more && args.is(i, 'lastid')) readId(args.at(++i), options.lastId)
     else throw replyError(`ERR Unrecognized XCLAIM option '${args.at(i).latin1()}'`)
   }

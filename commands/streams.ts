@@ -4,7 +4,7 @@
  *
  * Invariant: a stream that becomes empty stays, since its last id must not be forgotten.
  */
-import { UINT64_MAX } from '../protocol/uint64.js'
+import { UINT64_MAX, type Int64 } from '../protocol/uint64.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command, type KeySpec } from '../src/engine/command.js'
 import { NO_SUCH_KEY, replyError, SYNTAX, wrongArity } from '../src/errors.js'
@@ -164,7 +164,7 @@ const xdel = command({
 const xtrim = command({
   name: 'xtrim', arity: -4, flags: 'write', acl: 'stream', keys: [key(1, 'RW DELETE')], tips: ['nondeterministic_output'],
   group: 'stream', since: '5.0.0', complexity: 'O(N), N being the number of entries evicted.',
-  syntax: 'key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]', summary: 'Deletes the oldest entries of a stream.',
+  syntax: 'key (<MAXLEN | MINID> [= | ~] threshold [LIMIT count])', summary: 'Deletes the oldest entries of a stream.',
 }, (call) => {
   const name = call.args.at(1)
   const words = readTrimWords(call)
@@ -195,11 +195,11 @@ const xsetid = command({
   const name = args.at(1)
   const last = readId(args.at(2), id)
   const maxDeleted = end.set(0, 0)
-  let added = -1
+  let added: Int64 = -1
   for (let i = 3; i < args.count; i += 2) {
     if (i + 1 >= args.count) throw SYNTAX
     if (args.is(i, 'entriesadded')) {
-      added = args.integer(i + 1)
+      added = args.exactInteger(i + 1)
       if (added < 0) throw ENTRIES_ADDED_NEGATIVE
     } else if (args.is(i, 'maxdeletedid')) {
       if (last.compare(readId(args.at(i + 1), maxDeleted)) < 0) throw BELOW_GIVEN_DELETED

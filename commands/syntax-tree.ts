@@ -7,6 +7,8 @@
  * `[x ...]` behind the same x means that x may be repeated; on its own it is optional and may be repeated.
  * A TOKEN in front of a name, a choice or several names belongs to them.
  */
+import type { Command } from '../src/engine/command.js'
+
 export interface Argument {
   readonly name: string
   readonly type: 'string' | 'integer' | 'double' | 'key' | 'pattern' | 'unix-time' | 'pure-token' | 'oneof' | 'block'
@@ -30,11 +32,11 @@ type Node = { readonly word: string } | Group
 const isGroup = (node: Node): node is Group => 'alternatives' in node
 const isToken = (node: Node): node is { word: string } => !isGroup(node) && /^[A-Z][A-Z0-9-]*$|^[=~$*]$/.test(node.word)
 
-/** The arguments that a syntax line describes. `keys`: how many key specifications the command has. */
-export function parseSyntax(syntax: string, keys: number): Argument[] {
-  const words = syntax.match(/[[\]<>()|]|[^\s[\]<>()|]+/g) ?? []
+/** The arguments of a command: its syntax line, parsed. */
+export function argumentsOf({ fullName, spec }: Command): Argument[] {
+  const words = spec.syntax.match(/[[\]<>()|]|[^\s[\]<>()|]+/g) ?? []
   const { group } = readGroup(words, 0, false, '')
-  return new TreeBuilder(keys).sequence(group.alternatives.length === 1 ? group.alternatives[0] : [group])
+  return new TreeBuilder(fullName, spec.keys?.length ?? 0).sequence(group.alternatives.length === 1 ? group.alternatives[0] : [group])
 }
 
 const CLOSING: Readonly<Record<string, string>> = { '[': ']', '<': '>', '(': ')' }
@@ -62,7 +64,10 @@ const sameNodes = (a: readonly Node[], b: readonly Node[]): boolean => JSON.stri
 class TreeBuilder {
   #nextKey = 0
 
-  constructor(readonly keys: number) {}
+  constructor(
+    readonly command: string,
+    readonly keys: number,
+  ) {}
 
   sequence(nodes: readonly Node[]): Argument[] {
     const built: Argument[] = []
@@ -75,8 +80,16 @@ class TreeBuilder {
       }
       const node = nodes[i++]
       const following = nodes[i] as Node | undefined
-      if (isToken(node) && following !== undefined && takesToken(following) && repeatedFrom(nodes, i) === 0) {
-        built.push({ ...this.#single(following), token: node.word })
+      const names = isToken(node) ? namesFrom(nodes, i) : 0
+      if (isToken(node) && repeatedFrom(nodes, i) > 0) {
+        // What may be repeated behind a token goes on to the end: `STREAMS key [key ...] id [id ...]`.
+        built.push(withToken(node.word, this.sequence(nodes.slice(i))))
+        i = nodes.length
+      } else if (isToken(node) && names > 0) {
+        built.push(withToken(node.word, this.sequence(nodes.slice(i, i + names))))
+        i += names
+      } else if (isToken(node) && following !== undefined && isGroup(following) && !following.optional) {
+        built.push({ ...this.#group(following), token: node.word })
         i++
       } else built.push(this.#single(node))
     }
@@ -91,13 +104,14 @@ class TreeBuilder {
 
   #single(node: Node): Argument {
     if (isGroup(node)) return this.#group(node)
-    if (isToken(node)) return { name: node.word.toLowerCase(), type: 'pure-token', token: node.word }
+    if (isToken(node)) return { name: SIGN_NAMES[node.word] ?? node.word.toLowerCase(), type: 'pure-token', token: node.word }
     return this.#named(node.word)
   }
 
   #named(word: string): Argument {
-    const name = word.replace(/^"+|"+$/g, '') || 'empty-string'
-    const type = typeOfName(name, this.keys > 0)
+    if (word === '""') return { name: 'empty-string', type: 'pure-token', token: '' }
+    const name = word
+    const type = TYPE_EXCEPTIONS[`${this.command} ${name}`] ?? typeOfName(name, this.keys > 0)
     if (type !== 'key') return { name, type }
     return { name, type, keySpecIndex: Math.min(this.#nextKey++, this.keys - 1) }
   }
@@ -115,21 +129,24 @@ class TreeBuilder {
   #one(nodes: readonly Node[]): Argument {
     const built = this.sequence(nodes)
     if (built.length === 1) return built[0]
-    const [first, ...rest] = built
-    const [leader] = nodes
-    if (isToken(leader) && first.type === 'pure-token') return { name: first.name, type: 'block', token: leader.word, arguments: rest }
-    if (isToken(leader) && first.token !== undefined) {
-      const { token, ...inner } = first
-      return { name: token.toLowerCase(), type: 'block', token, arguments: [inner, ...rest] }
-    }
-    return { name: first.name, type: 'block', arguments: built }
+    return { name: built[0].name, type: 'block', arguments: built }
   }
 }
 
-/** Whether a token in front belongs to this node: a name, or a choice that is not optional. */
-function takesToken(node: Node): boolean {
-  return isGroup(node) ? !node.optional : !isToken(node)
+/** A token with what it announces: one argument, or a block of several. */
+function withToken(token: string, built: readonly Argument[]): Argument {
+  if (built.length === 1) return { ...built[0], token }
+  return { name: token.toLowerCase(), type: 'block', token, arguments: built }
 }
+
+/** How many plain names stand from `from` on, up to a token, a group or what may be repeated. */
+function namesFrom(nodes: readonly Node[], from: number): number {
+  let at = from
+  while (at < nodes.length && !isGroup(nodes[at]) && !isToken(nodes[at]) && repeatedFrom(nodes, at) === 0) at++
+  return at - from
+}
+
+const SIGN_NAMES: Readonly<Record<string, string>> = { '=': 'equal', '~': 'approximately', '*': 'auto-id', '$': 'last-id' }
 
 /** How many nodes from `from` on are repeated by the group behind them; 0 for none. */
 function repeatedFrom(nodes: readonly Node[], from: number): number {
@@ -141,18 +158,28 @@ function repeatedFrom(nodes: readonly Node[], from: number): number {
   return 0
 }
 
-const KEY_NAMES = new Set(['key', 'newkey', 'source', 'destination', 'destkey', 'key1', 'key2', 'srckey', 'dstkey', 'sourcekey'])
-const DOUBLE_NAMES = new Set(['score', 'weight', 'increment-float'])
+const KEY_NAMES = new Set(['key', 'newkey', 'source', 'destination', 'destkey', 'key1', 'key2', 'srckey', 'dstkey', 'sourcekey', 'dst', 'src'])
+const DOUBLE_NAMES = new Set(['score'])
 const INTEGER_NAMES = new Set([
   'seconds', 'milliseconds', 'timeout', 'count', 'cursor', 'offset', 'start', 'stop', 'end', 'numkeys', 'index', 'index1', 'index2',
   'db', 'destination-db', 'increment', 'decrement', 'bit', 'rank', 'num-matches', 'len', 'frequency', 'limit', 'ttl', 'version',
-  'client-id', 'protover', 'port', 'numreplicas', 'numlocal', 'maxage', 'min-match-len', 'min-idle-time', 'entries-read', 'size',
+  'client-id', 'protover', 'port', 'numreplicas', 'numlocal', 'maxage', 'min-match-len', 'entries-read', 'entries-added', 'size', 'weight',
 ])
+
+/** Where a name means something else than it does elsewhere. */
+const TYPE_EXCEPTIONS: Readonly<Record<string, Argument['type'] | undefined>> = {
+  'incrbyfloat increment': 'double', 'hincrbyfloat increment': 'double',
+  'zrange start': 'string', 'zrange stop': 'string', 'zrangestore min': 'string', 'zrangestore max': 'string',
+  'zrangebyscore min': 'double', 'zrangebyscore max': 'double', 'zrevrangebyscore min': 'double', 'zrevrangebyscore max': 'double',
+  'zcount min': 'double', 'zcount max': 'double', 'zremrangebyscore min': 'double', 'zremrangebyscore max': 'double',
+  'xrange start': 'string', 'xrange end': 'string', 'xrevrange start': 'string', 'xrevrange end': 'string',
+  'xpending start': 'string', 'xpending end': 'string', 'xautoclaim start': 'string', 'xclaim ms': 'integer', 'xpending min-idle-time': 'integer',
+}
 
 function typeOfName(name: string, hasKeys: boolean): Argument['type'] {
   if (hasKeys && KEY_NAMES.has(name)) return 'key'
   if (name === 'pattern') return 'pattern'
-  if (/^unix-time/.test(name)) return 'unix-time'
+  if (name.startsWith('unix-time')) return 'unix-time'
   if (DOUBLE_NAMES.has(name)) return 'double'
   return INTEGER_NAMES.has(name) ? 'integer' : 'string'
 }

@@ -31,6 +31,7 @@ const exec = command({
   const failed = session.queueFailed
   const broken = session.watchBroken || engine.watches.hasExpired(session)
   session.queue = undefined
+  session.queueBytes = 0
   session.queueFailed = false
   engine.watches.forget(session)
   if (failed) throw EXEC_ABORT
@@ -46,6 +47,7 @@ const discard = command({
   const { session, engine } = call
   if (session.queue === undefined) throw DISCARD_WITHOUT_MULTI
   session.queue = undefined
+  session.queueBytes = 0
   session.queueFailed = false
   engine.watches.forget(session)
   call.reply.ok()

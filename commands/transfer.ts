@@ -1,6 +1,6 @@
 /** DUMP, RESTORE, RESTORE-ASKING and MIGRATE: keys leaving and arriving. */
 import type { Slice } from '../protocol/slice.js'
-import type { Call } from '../src/engine/call.js'
+import { rerun, type Call } from '../src/engine/call.js'
 import { command, key, type Command, type CommandSpec } from '../src/engine/command.js'
 import { BAD_PAYLOAD, BAD_PAYLOAD_FOOTER, BUSY_KEY, replyError, SYNTAX } from '../src/errors.js'
 import { dumpPayload, ELEMENTS_PER_TURN, SlicedCheck, verifyPayload, type Verdict } from '../src/keyspace/payload.js'
@@ -112,7 +112,7 @@ function storeLater(call: Call, ttl: bigint, words: RestoreWords, check: SlicedC
       setImmediate(turn)
       return
     }
-    engine.whenFree(session, restoring, () => suspension.finish((reply) => engine.rerun(session, restoring, copied, reply, (later) => {
+    engine.whenFree(session, restoring, () => suspension.finish((reply) => rerun(engine, session, restoring, copied, reply, (later) => {
       const key = later.args.at(1)
       // Meanwhile the key may have been created, or be on its way to another server.
       const busy = engine.holds.get(later.db, key) !== undefined || (!words.replace && later.db.lookup(key) !== 0)
@@ -133,7 +133,7 @@ export const transferCommands: readonly Command[] = [
   dump,
   command({ ...RESTORE_SPEC, name: 'restore', flags: 'write denyoom', since: '2.6.0', summary: 'Creates a key from a serialized value.' }, restore),
   command({
-    ...RESTORE_SPEC, name: 'restore-asking', flags: 'write denyoom asking', since: '3.0.0',
+    ...RESTORE_SPEC, name: 'restore-asking', group: 'server', flags: 'write denyoom asking', since: '3.0.0',
     summary: 'Creates a key from a serialized value on a cluster node that is importing its slot.',
   }, restore),
   migrate,

@@ -1,4 +1,4 @@
-// Written by scripts/wasm.mjs from crc64.wat: do not edit.
+/** The assembled crc64.wat. Written by scripts/wasm.mjs: do not edit. */
 
 /** The WebAssembly module of crc64.wat, in base64 (878 bytes). */
 export const CRC64_WASM =

@@ -1,3 +1,9 @@
+/**
+ * A Slice is a view of bytes: `buf[start..end)`. It is how keys, values and arguments travel through
+ * keyferry without an allocation each: the request parser owns one Slice per argument position and moves
+ * it; a Slice that outlives the command that was handed it must be copied (`copy()`), because the bytes
+ * under it (a socket's read buffer, an arena slab) are reused.
+ */
 // Node's own fast paths of Buffer, which its type declarations leave out.
 declare global {
   interface Buffer {
@@ -8,12 +14,7 @@ declare global {
   }
 }
 
-/**
- * A Slice is a view of bytes: `buf[start..end)`. It is how keys, values and arguments travel through
- * keyferry without an allocation each: the request parser owns one Slice per argument position and moves
- * it; a Slice that outlives the command that was handed it must be copied (`copy()`), because the bytes
- * under it (a socket's read buffer, an arena slab) are reused.
- */
+/** A view of bytes; valid as long as what lies under it. */
 export class Slice {
   buf: Buffer
   start: number

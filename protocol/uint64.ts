@@ -27,6 +27,15 @@ export function addUint64(a: Int64, b: Int64): Int64 {
   return canonical(BigInt.asUintN(64, BigInt(a) + BigInt(b)))
 }
 
+/** a + b, wrapped to signed 64 bits. */
+export function addInt64(a: Int64, b: Int64): Int64 {
+  if (typeof a === 'number' && typeof b === 'number') {
+    const sum = a + b
+    if (Number.isSafeInteger(sum)) return sum
+  }
+  return canonical(BigInt.asIntN(64, BigInt(a) + BigInt(b)))
+}
+
 /** a - b, wrapped to signed 64 bits. */
 export function subtractInt64(a: Int64, b: Int64): Int64 {
   if (typeof a === 'number' && typeof b === 'number') {

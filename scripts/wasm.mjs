@@ -17,7 +17,7 @@ const lines = Buffer.from(buffer)
 
 writeFileSync(
   target,
-  `// Written by scripts/wasm.mjs from crc64.wat: do not edit.
+  `/** The assembled crc64.wat. Written by scripts/wasm.mjs: do not edit. */
 
 /** The WebAssembly module of crc64.wat, in base64 (${buffer.length} bytes). */
 export const CRC64_WASM =

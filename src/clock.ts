@@ -20,6 +20,11 @@ export class Clock {
 
   /** Milliseconds with a fraction that only ever grow, for measuring durations. */
   monotonicMs(): number {
-    return performance.now()
+    return monotonicMs()
   }
+}
+
+/** As `Clock.monotonicMs`, for what has no clock: how long a turn may still go on, how long a link has been idle. */
+export function monotonicMs(): number {
+  return performance.now()
 }

@@ -132,7 +132,7 @@ t.test('every directive answers as in valkey', { skip: skipWithout('valkey') }, 
       ])
     )
     values.forEach((value, i) => {
-      const theirs = [replies[2 * i]!, replies[2 * i + 1]!].map(received => received.raw.toString('latin1')).join('')
+      const theirs = [replies[2 * i], replies[2 * i + 1]].map(received => received.raw.toString('latin1')).join('')
       const pairs = config.set([[name, value]])
       const printed = config.get(name).flat()
       const ours =
@@ -529,7 +529,7 @@ t.test('questions and refusals on the command line', async t => {
   ]
   const runs = cases.map(([program, words]) => run(t, program, words).ended)
   for (const [i, [, words, status, out, err]] of cases.entries()) {
-    const end = await runs[i]!
+    const end = await runs[i]
     t.equal(end.status, status, words.join(' '))
     t.match(end.out, out)
     t.match(end.err, err)

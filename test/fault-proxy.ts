@@ -146,8 +146,11 @@ function drip(bytes: Buffer, from: net.Socket, to: net.Socket, everyMs: number):
   }, everyMs)
 }
 
-/** What a scripted target does with a command: answers these bytes, says nothing, or ends the connection. */
-export type Answer = string | Buffer | undefined | 'close' | 'reset'
+/** What a scripted target does with a command: answers these bytes, says nothing, or ends the connection ('close', 'reset'). */
+export type Answer = string | Buffer | undefined
+
+/** Asked per command; `later` answers (in order) when the script itself returned nothing. */
+export type Script = (words: readonly string[], number: number, connection: number, later: (bytes: Buffer) => void) => Answer
 
 /** A target whose answers a test writes: `answer` is asked per command, with its words and its number. */
 export class ScriptedTarget {
@@ -158,10 +161,10 @@ export class ScriptedTarget {
 
   private constructor(
     private readonly listener: net.Server,
-    private readonly answer: (words: readonly string[], number: number, connection: number) => Answer,
+    private readonly answer: Script,
   ) {}
 
-  static async start(answer: (words: readonly string[], number: number, connection: number) => Answer): Promise<ScriptedTarget> {
+  static async start(answer: Script): Promise<ScriptedTarget> {
     const listener = net.createServer({ noDelay: true })
     const target = new ScriptedTarget(listener, answer)
     listener.on('connection', (socket: net.Socket) => target.#accept(socket))
@@ -190,7 +193,7 @@ export class ScriptedTarget {
         const found = firstCommand(kept)
         if (found === undefined || socket.destroyed) return
         kept = kept.subarray(found.end)
-        const answer = this.answer(found.words, this.commands.push(found.words) - 1, connection)
+        const answer = this.answer(found.words, this.commands.push(found.words) - 1, connection, (bytes) => void socket.write(bytes))
         if (answer === 'close') socket.end(() => socket.destroy())
         else if (answer === 'reset') socket.resetAndDestroy()
         else if (answer !== undefined) socket.write(typeof answer === 'string' ? Buffer.from(answer, 'latin1') : answer)

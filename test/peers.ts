@@ -144,7 +144,7 @@ async function launch(name: PeerName, program: string, options: PeerOptions): Pr
   }
   try {
     await Promise.race([
-      answersPing(port, options.timeoutMs ?? 10_000),
+      answersPing(port, options.timeoutMs ?? 10_000, () => !running.has(child)),
       exited.then((outcome) => { throw new Error(`${name}-server ended at start with ${outcome}: ${output.slice(-800)}`); }),
     ])
     const startMs = performance.now() - startedAt
@@ -174,11 +174,11 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Resolves when the server at `port` answers a PING with anything but LOADING. */
-async function answersPing(port: number, timeoutMs: number): Promise<void> {
+/** Resolves when the server at `port` answers a PING with anything but LOADING; gives up when it is gone. */
+async function answersPing(port: number, timeoutMs: number, isGone: () => boolean): Promise<void> {
   const deadline = performance.now() + timeoutMs
   let last = 'no connection'
-  while (performance.now() < deadline) {
+  while (performance.now() < deadline && !isGone()) {
     try {
       const client = await RespClient.connect(port)
       try {

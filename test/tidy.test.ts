@@ -20,13 +20,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
   'src/clock': [],
   'src/random': [],
-  'src/config': ['src/errors'],
+  'src/config': ['src/errors', 'protocol'],
   'src/keyspace': ['protocol', ...LEAVES],
   'src/engine': ['src/keyspace', 'protocol', 'src/config', ...LEAVES],
   'commands': ['src/engine', 'src/keyspace', 'protocol', 'src/errors'],
   'commands/migrate': ['src/engine', 'src/keyspace', 'protocol', 'src/errors', 'commands', 'src/transfer', 'src/backends/keyspace', 'src/backends/redis'],
   'src/transfer': ['src/errors', 'src/clock'],
   'src/backends': ['src/transfer', 'protocol', 'src/errors', 'src/clock'],
+  'src/backends/redis': ['src/transfer', 'protocol', 'src/errors', 'src/clock', 'src/random'],
   'src/backends/keyspace': ['src/keyspace', 'src/transfer', 'protocol', 'src/errors', 'src/clock'],
   'src/persistence': ['src/engine', 'src/keyspace', 'protocol', 'src/transfer', ...LEAVES],
   'src/replication': ['src/engine', 'src/keyspace', 'protocol', 'src/transfer', ...LEAVES],
@@ -98,7 +99,7 @@ function isAllowed(file: SourceFile, target: string): boolean {
   if (part === file.part || allowed.includes('*')) return true
   // A command's file may use its neighbours; the migrating one is a part of its own only for what else it may use.
   if (file.part === 'commands' && part === 'commands/migrate') return true
-  return allowed.some((name) => part === name || part.startsWith(`${name}/`))
+  return allowed.some((name) => target === name || target.startsWith(`${name}/`) || (name === 'commands' && part === 'commands'))
 }
 
 t.test('imports go down only', (t) => {
@@ -173,7 +174,7 @@ function longFunctions(file: SourceFile): string[] {
   file.lines.forEach((line, start) => {
     const opening = /^(\s*)(?:export |default |private |protected |public |static |override |async |get |set )*(?:function\*? ?(\w*)|(?:const|let) (\w+) = (?:async )?\(.*=>|([\w#]+)(?:<[^(]*>)?\()/.exec(line)
     if (opening === null || !/\{\s*$/.test(line) || /^\s*(if|for|while|switch|catch|do|else|return|await|throw)\b/.test(line)) return
-    const end = file.lines.indexOf(`${opening[1]}}`, start)
+    const end = file.lines.findIndex((other, i) => i > start && (other === `${opening[1]}}` || other === `${opening[1]}},`))
     if (end - start + 1 > MAX_FUNCTION_LINES) found.push(`${file.name}:${start + 1} ${opening[2] ?? opening[3] ?? opening[4]}: ${end - start + 1} lines`)
   })
   return found
@@ -206,7 +207,7 @@ t.test('what is exported is used', (t) => {
   }
   const unused: string[] = []
   for (const file of shipped) {
-    for (const [, name] of file.text.matchAll(/^export (?:async )?(?:function\*?|const|let|class|interface|type|abstract class) (\w+)/gm)) {
+    for (const [, name] of file.text.matchAll(/^export (?:async )?(?:function\*?|const|let|class|abstract class) (\w+)/gm)) {
       if ((users.get(name)?.size ?? 0) < 2) unused.push(`${file.name}: ${name}`)
     }
   }

@@ -96,6 +96,18 @@ function tableValue(type: number, table: TableReader): Value {
 
 // ------------------------------------------------------------------------------------------------ packed forms
 
+/** Whether the body is one packed blob in a form that is still written: intset or listpack. */
+export function isPacked(type: number): boolean {
+  return type === TYPE.SET_INTSET || type === TYPE.HASH_LISTPACK || type === TYPE.ZSET_LISTPACK || type === TYPE.SET_LISTPACK
+}
+
+/** Such a blob, checked to the last byte, where it stands: in the input, in `scratch`, or repaired elsewhere. */
+export function readPacked(type: number, input: RdbInput, out: Slice, scratch: StringScratch): Slice {
+  readString(input, out, scratch)
+  const modern = checkBlob(type, out.buf, out.start, out.end, true)
+  return modern === undefined ? out : out.set(modern, 0, modern.length)
+}
+
 function packedValue(type: number, input: RdbInput): Value {
   const minExpireMs = type === TYPE.HASH_LISTPACK_TTL ? input.ms() : 0
   const blob = readBlob(input)

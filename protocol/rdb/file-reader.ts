@@ -254,7 +254,7 @@ function auxRecord(name: string, value: string): RdbRecord {
 }
 
 /** The nine characters of a module's name, six bits each, above ten bits of version. */
-export function moduleName(id: bigint): string {
+function moduleName(id: bigint): string {
   const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   let name = ''
   for (let shift = 58n; shift >= 10n; shift -= 6n) name += characters[Number((id >> shift) & 63n)]

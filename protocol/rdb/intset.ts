@@ -22,11 +22,6 @@ export function intsetCount(buf: Buffer, start: number): number {
   return buf.readUInt32LE(start + 4)
 }
 
-/** Bytes per member: 2, 4 or 8. */
-export function intsetWidth(buf: Buffer, start: number): number {
-  return buf[start]
-}
-
 /** Member `index` in ascending order. */
 export function intsetAt(buf: Buffer, start: number, index: number): Integer {
   const width = buf[start]
@@ -72,13 +67,13 @@ export function intsetParse(slice: Slice): Integer | undefined {
 }
 
 /** Bytes per member that `value` needs. */
-export function intsetWidthFor(value: Integer): number {
+function intsetWidthFor(value: Integer): number {
   if (value >= -32768 && value <= 32767) return 2
   return value >= -2147483648 && value <= 2147483647 ? 4 : 8
 }
 
 /** Bytes of an intset of this width and count. */
-export function intsetBytes(width: number, count: number): number {
+function intsetBytes(width: number, count: number): number {
   return INTSET_HEADER + width * count
 }
 

@@ -360,7 +360,7 @@ export function lpWriteEntry(slice: Slice, out: Buffer, pos: number): number {
 }
 
 /** Writes `slice` as a string even when it looks like an integer. */
-export function lpWriteString(slice: Slice, out: Buffer, pos: number): number {
+function lpWriteString(slice: Slice, out: Buffer, pos: number): number {
   const size = slice.end - slice.start
   let at = pos
   if (size < 64) out[at++] = 0x80 | size

@@ -31,7 +31,7 @@ export function checkListpack(buf: Buffer, start: number, end: number): number {
 }
 
 function firstsDiffer(buf: Buffer, start: number, rows: number, width: number): boolean {
-  if (rows === 1) return true
+  if (rows <= FEW_ROWS) return fewFirstsDiffer(buf, start, width)
   const finder = new DuplicateFinder(rows, (offset, other) => lpEquals(buf, start + offset, lpGet(buf, start + other, otherElement, otherScratch)))
   for (let pos = start + LP_HEADER; !lpIsEnd(buf, pos) && !finder.found; ) {
     finder.add(lpGet(buf, pos, element, scratch), pos - start)
@@ -42,6 +42,26 @@ function firstsDiffer(buf: Buffer, start: number, rows: number, width: number): 
   }
   finder.release()
   return !finder.found
+}
+
+/** So few members are compared each with each, by hash first: cheaper than a table, and no choice of them is slow. */
+const FEW_ROWS = 32
+const fewHashes = new Int32Array(FEW_ROWS)
+const fewPositions = new Int32Array(FEW_ROWS)
+
+function fewFirstsDiffer(buf: Buffer, start: number, width: number): boolean {
+  let count = 0
+  for (let pos = start + LP_HEADER; !lpIsEnd(buf, pos); count++) {
+    const { buf: text, start: from, end } = lpGet(buf, pos, element, scratch)
+    let hash = end - from
+    for (let i = from; i < end; i++) hash = (Math.imul(hash, 31) + text[i]) | 0
+    for (let i = 0; i < count; i++)
+      if (fewHashes[i] === hash && lpEquals(buf, fewPositions[i], element)) return false
+    fewHashes[count] = hash
+    fewPositions[count] = pos
+    for (let i = 0; i < width; i++) pos = lpNext(buf, pos)
+  }
+  return true
 }
 
 const element = new Slice()

@@ -16,7 +16,7 @@ export const FOOTER_BYTES = 10
 export const RDB_VERSION = 11
 
 /** The versions Valkey 8.0 takes: everything up to its own, even 0, which nobody ever wrote. */
-export function acceptsVersion(version: number): boolean {
+function acceptsVersion(version: number): boolean {
   return version >= 0 && version <= RDB_VERSION
 }
 

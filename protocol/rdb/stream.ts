@@ -117,7 +117,7 @@ function readNode(input: RdbInput, keep: boolean): Buffer {
 }
 
 /** Checks the listpack of a node from outside: the bytes, then the layout. */
-export function checkNode(buf: Buffer, start: number, end: number): void {
+function checkNode(buf: Buffer, start: number, end: number): void {
   if (checkListpack(buf, start, end) === 0) throw new RdbError('a stream node without elements')
   let pos = start + LP_HEADER
   const live = countAt(buf, pos)
@@ -187,7 +187,7 @@ function badNode(): RdbError {
  * The id of the first or the last entry of a checked node, undefined when there is none. Deleted entries
  * count only when `deletedToo`.
  */
-export function edgeEntryId(node: StreamNode, edge: 'first' | 'last', deletedToo: boolean): StreamId | undefined {
+function edgeEntryId(node: StreamNode, edge: 'first' | 'last', deletedToo: boolean): StreamId | undefined {
   const buf = node.listpack
   let pos = LP_HEADER
   pos = lpNext(buf, lpNext(buf, pos))
@@ -306,7 +306,7 @@ function readOwned(input: RdbInput, pending: PendingEntries, owned: Uint8Array, 
 }
 
 /** Index of the pending entry with the 16-byte id at `buf[at]`, -1 when there is none. */
-export function searchPending(pending: PendingEntries, buf: Buffer, at: number): number {
+function searchPending(pending: PendingEntries, buf: Buffer, at: number): number {
   let low = 0
   let high = pending.count
   while (low < high) {

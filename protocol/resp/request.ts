@@ -41,6 +41,8 @@ export class RequestParser {
   errorText = ''
   /** The largest bulk string accepted (`proto-max-bulk-len`). */
   bulkBytesMax = 512 * 1024 * 1024
+  /** `next` has gone past a request without words, which counts for CLIENT REPLY SKIP. For the caller to reset. */
+  passedEmpty = false
   /** Small limits until the client has authenticated. */
   authenticated = true
   #window: Buffer = NOTHING
@@ -53,6 +55,8 @@ export class RequestParser {
   #wanted = 0
   #bulk = -1
   #complete = false
+  /** As in Valkey, what follows a line of white space is an inline command even if it begins with `*`. */
+  #inline = false
   #big: Buffer | undefined
   #bigFill = 0
   #skip = 0
@@ -98,9 +102,9 @@ export class RequestParser {
       }
       if (this.#skip > 0) this.#skipLineEnd()
       if (this.#wanted > 0) return this.#readWords()
-      if (this.#pos >= this.#end) return 'more'
       this.#start = this.#pos
-      if (this.#window[this.#pos] !== STAR) {
+      if (this.#pos >= this.#end) return 'more'
+      if (this.#inline || this.#window[this.#pos] !== STAR) {
         const found = this.#readInline()
         if (found !== 'empty') return found
         continue
@@ -110,6 +114,7 @@ export class RequestParser {
       if (count > WORDS_MAX || Number.isNaN(count)) return this.#fail('invalid multibulk length')
       if (!this.authenticated && count > UNAUTHENTICATED_WORDS_MAX) return this.#fail('unauthenticated multibulk length')
       if (count > 0) this.#wanted = count
+      else this.passedEmpty = true
     }
   }
 
@@ -130,7 +135,7 @@ export class RequestParser {
       if (this.#bulk < 0) {
         if (this.#pos >= this.#end) return 'more'
         const kind = window[this.#pos]
-        const length = this.#readHeader('bulk')
+        const length = kind === 0 ? this.#readOddHeader('bulk') : this.#readHeader('bulk')
         if (length === undefined) return this.errorText === '' ? 'more' : 'error'
         if (kind !== DOLLAR) return this.#fail(`expected '$', got '${String.fromCharCode(kind)}'`)
         if (!(length >= 0 && length <= this.bulkBytesMax)) return this.#fail('invalid bulk length')
@@ -230,9 +235,13 @@ export class RequestParser {
     }
     const end = newline > this.#pos && this.#window[newline - 1] === CR ? newline - 1 : newline
     const words = splitWords(this.#window.latin1Slice(this.#pos, end))
+    this.#inline = words?.length === 0 && end > this.#pos
     this.#pos = newline + 1
     if (words === undefined) return this.#fail('unbalanced quotes in request')
-    if (words.length === 0) return 'empty'
+    if (words.length === 0) {
+      if (!this.#inline) this.passedEmpty = true
+      return 'empty'
+    }
     for (const word of words) {
       const bytes = Buffer.from(word, 'latin1')
       this.#wanted++

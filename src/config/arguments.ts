@@ -26,7 +26,7 @@ export function splitArguments(line: string): string[] | undefined {
     if (at >= line.length || line[at] === '\0') return words
     let word = ''
     while (!endsWord(line[at])) {
-      const c = line[at]!
+      const c = line[at]
       if (c !== '"' && c !== "'") {
         word += c
         at++
@@ -51,7 +51,7 @@ interface Quoted {
 function doubleQuoted(line: string, start: number): Quoted | undefined {
   let text = ''
   for (let at = start; at < line.length; at++) {
-    const c = line[at]!
+    const c = line[at]
     if (c === '"') return closed(line, text, at)
     if (c !== '\\') {
       text += c
@@ -59,10 +59,10 @@ function doubleQuoted(line: string, start: number): Quoted | undefined {
     }
     const hex = /^x([0-9a-f]{2})/i.exec(line.slice(at + 1, at + 4))
     if (hex) {
-      text += String.fromCharCode(parseInt(hex[1]!, 16))
+      text += String.fromCharCode(parseInt(hex[1], 16))
       at += 3
     } else if (at + 1 < line.length) {
-      const escaped = line[++at]!
+      const escaped = line[++at]
       text += ESCAPES[escaped] ?? escaped
     } else {
       return undefined
@@ -74,7 +74,7 @@ function doubleQuoted(line: string, start: number): Quoted | undefined {
 function singleQuoted(line: string, start: number): Quoted | undefined {
   let text = ''
   for (let at = start; at < line.length; at++) {
-    const c = line[at]!
+    const c = line[at]
     if (c === "'") return closed(line, text, at)
     if (c === '\\' && line[at + 1] === "'") {
       text += "'"

@@ -19,21 +19,21 @@ export interface CommandLine {
 }
 
 export function splitCommandLine(argv: readonly string[]): CommandLine {
-  const named = argv.length > 0 && !argv[0]!.startsWith('-')
+  const named = argv.length > 0 && !argv[0].startsWith('-')
   let options = ''
   let stdin = false
   let hasValue = true
   const last = argv.length - 1
   for (let i = named ? 1 : 0; i < argv.length; i++) {
     // as bytes, the way a file is read
-    const word = Buffer.from(argv[i]!).toString('latin1')
+    const word = Buffer.from(argv[i]).toString('latin1')
     if (word === '-' && (i === 0 || i === last)) {
       stdin = true
     } else if (hasValue && word.startsWith('--')) {
       if (options !== '') options += '\n'
       options += `${word.slice(2)} `
       hasValue = splitArguments(word)?.length !== 1
-      if (!hasValue && word.toLowerCase() === '--save' && (i === last || argv[i + 1]!.startsWith('--'))) {
+      if (!hasValue && word.toLowerCase() === '--save' && (i === last || argv[i + 1].startsWith('--'))) {
         options += '""'
         hasValue = i !== last
       }
@@ -42,5 +42,5 @@ export function splitCommandLine(argv: readonly string[]): CommandLine {
       hasValue = true
     }
   }
-  return { file: named ? resolve(argv[0]!) : undefined, stdin, options }
+  return { file: named ? resolve(argv[0]) : undefined, stdin, options }
 }

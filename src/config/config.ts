@@ -140,8 +140,8 @@ export class Config extends ConfigFields implements LoadTarget {
     const restore = (): void => before.forEach(undo => undo())
     const hooks = new Map<Hook, string>()
     for (let i = 0; i < entries.length; i++) {
-      const { name, directive } = entries[i]!
-      const outcome = setValue(this.#holder, directive, wordsOf(directive, pairs[i]![1]), { file: false, saveSeen: false })
+      const { name, directive } = entries[i]
+      const outcome = setValue(this.#holder, directive, wordsOf(directive, pairs[i][1]), { file: false, saveSeen: false })
       if (typeof outcome === 'string') {
         restore()
         return setError(name, outcome)
@@ -247,7 +247,7 @@ const setError = (name: string, reason: string): string =>
   errorLine(`ERR CONFIG SET failed (possibly related to argument '${cText(name)}') - ${reason}`)
 
 /** A text as C prints it: to its first NUL. */
-const cText = (text: string): string => text.split('\0', 1)[0]!
+const cText = (text: string): string => text.split('\0', 1)[0]
 
 /** The names already found count whatever their letter case. */
 function hasName(found: ReadonlyMap<string, Directive>, name: string): boolean {

@@ -2,23 +2,23 @@
  * The classes of keyspace events that `notify-keyspace-events` selects, as bits, and their letters.
  */
 
-export const NOTIFY_KEYSPACE = 1 << 0
-export const NOTIFY_KEYEVENT = 1 << 1
-export const NOTIFY_GENERIC = 1 << 2
-export const NOTIFY_STRING = 1 << 3
-export const NOTIFY_LIST = 1 << 4
-export const NOTIFY_SET = 1 << 5
-export const NOTIFY_HASH = 1 << 6
-export const NOTIFY_ZSET = 1 << 7
-export const NOTIFY_EXPIRED = 1 << 8
-export const NOTIFY_EVICTED = 1 << 9
-export const NOTIFY_STREAM = 1 << 10
-export const NOTIFY_KEY_MISS = 1 << 11
-export const NOTIFY_MODULE = 1 << 13
-export const NOTIFY_NEW = 1 << 14
+const NOTIFY_KEYSPACE = 1 << 0
+const NOTIFY_KEYEVENT = 1 << 1
+const NOTIFY_GENERIC = 1 << 2
+const NOTIFY_STRING = 1 << 3
+const NOTIFY_LIST = 1 << 4
+const NOTIFY_SET = 1 << 5
+const NOTIFY_HASH = 1 << 6
+const NOTIFY_ZSET = 1 << 7
+const NOTIFY_EXPIRED = 1 << 8
+const NOTIFY_EVICTED = 1 << 9
+const NOTIFY_STREAM = 1 << 10
+const NOTIFY_KEY_MISS = 1 << 11
+const NOTIFY_MODULE = 1 << 13
+const NOTIFY_NEW = 1 << 14
 
 /** What `A` stands for: every class of event but misses and new keys. */
-export const NOTIFY_ALL =
+const NOTIFY_ALL =
   NOTIFY_GENERIC |
   NOTIFY_STRING |
   NOTIFY_LIST |

@@ -93,7 +93,7 @@ export function loadFile(config: LoadTarget, line: CommandLine, hooks: LoadHooks
 export function loadText(config: LoadTarget, text: string, hooks: LoadHooks, depth = 0): void {
   const lines = text.split('\n')
   for (let i = 0; i < lines.length; i++) {
-    const line = lines[i]!.replace(/^[ \t\r]+|[ \t\r]+$/g, '')
+    const line = lines[i].replace(/^[ \t\r]+|[ \t\r]+$/g, '')
     if (line === '' || line[0] === '#') continue
     const words = splitArguments(line)
     const reason = words ? loadLine(config, { words, line: i + 1, text: line }, hooks, depth) : UNBALANCED
@@ -113,7 +113,7 @@ function loadLine(config: LoadTarget, line: KeptLine, hooks: LoadHooks, depth: n
   const multiArg = MULTI_ARG.has(name)
   if (!multiArg && values.length !== 1) return 'wrong number of arguments'
   // several words may also stand within one pair of quotes
-  const split = multiArg && values.length === 1 && values[0] !== '' ? (splitArguments(values[0]!) ?? []) : values
+  const split = multiArg && values.length === 1 && values[0] !== '' ? (splitArguments(values[0]) ?? []) : values
   const outcome = config.assign(name, split)
   return typeof outcome === 'string' ? outcome : undefined
 }
@@ -124,10 +124,10 @@ function loadOther(config: LoadTarget, name: string, kept: KeptLine, hooks: Load
   if (FORGOTTEN.has(name) && values.length === 1) return undefined
   if (name === 'include' && values.length === 1) {
     if (depth >= MAX_INCLUDE_DEPTH) return 'Too many levels of included files'
-    loadText(config, readIncluded(config, values[0]!), hooks, depth + 1)
+    loadText(config, readIncluded(config, values[0]), hooks, depth + 1)
   } else if (name === 'rename-command' && values.length === 2) {
     config.renames.push(kept)
-    return hooks.rename?.(values[0]!, values[1]!)
+    return hooks.rename?.(values[0], values[1])
   } else if (name === 'user' && values.length >= 1) {
     config.users.push(kept)
     return hooks.user?.(values)

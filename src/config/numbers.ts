@@ -33,7 +33,7 @@ export function parseMemory(text: string): bigint | undefined {
   const match = /^(\d{0,127})([a-z]*)$/i.exec(text)
   const unit = UNITS[match?.[2]?.toLowerCase() ?? '?']
   if (!match || unit === undefined) return undefined
-  const digits = BigInt(match[1]!)
+  const digits = BigInt(match[1])
   return BigInt.asUintN(64, (digits > MAX_UNSIGNED ? MAX_UNSIGNED : digits) * unit)
 }
 
@@ -44,7 +44,7 @@ export function parseMemory(text: string): bigint | undefined {
 export function parseLongLong(text: string, base: 8 | 10 = 10, strict = false): bigint | undefined {
   const match = (base === 8 ? /^[ \t\n\v\f\r]*([-+]?)([0-7]+)$/ : /^[ \t\n\v\f\r]*([-+]?)(\d+)$/).exec(text)
   if (!match) return text === '' ? 0n : undefined
-  const magnitude = BigInt(base === 8 ? `0o${match[2]}` : match[2]!)
+  const magnitude = BigInt(base === 8 ? `0o${match[2]}` : match[2])
   const value = match[1] === '-' ? -magnitude : magnitude
   if (value >= MIN_SIGNED && value <= MAX_SIGNED) return value
   if (strict) return undefined
@@ -77,7 +77,7 @@ export const printDouble = (value: number): string =>
 export function formatMemory(bytes: bigint): string {
   if (bytes === 0n) return '0'
   for (const unit of ['gb', 'mb', 'kb']) {
-    const size = UNITS[unit]!
+    const size = UNITS[unit]
     if (bytes % size === 0n) return `${bytes / size}${unit}`
   }
   return bytes.toString()

@@ -86,7 +86,7 @@ function syncFolder(path: string): void {
 }
 
 /** The new text of a configuration file. */
-export function rewriteText(old: string, holder: Holder, options: RewriteOptions = {}): string {
+function rewriteText(old: string, holder: Holder, options: RewriteOptions = {}): string {
   const draft = readDraft(old, options.forceAll === true)
   const defaults: Holder = { fields: new ConfigFields(), exact: new Map() }
   for (const directive of DIRECTIVES) {

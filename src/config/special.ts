@@ -43,7 +43,7 @@ const WRONG_COUNT = 'wrong number of arguments'
 const dir: Special = {
   set(config, words) {
     if (words.length !== 1) return WRONG_COUNT
-    const value = Buffer.from(words[0]!, 'latin1').toString()
+    const value = Buffer.from(words[0], 'latin1').toString()
     if (value === '') return "dir can't be empty"
     const path = resolve(config.dir, value)
     try {
@@ -68,8 +68,8 @@ const save: Special = {
     const points: SavePoint[] = []
     if (words.length % 2) return 'Invalid save parameters'
     for (let i = 0; i < words.length; i += 2) {
-      const seconds = parseLongLong(words[i]!)
-      const changes = parseLongLong(words[i + 1]!)
+      const seconds = parseLongLong(words[i])
+      const changes = parseLongLong(words[i + 1])
       if (seconds === undefined || seconds < 1n) return 'Invalid save parameters'
       if (changes === undefined || changes < 0n) return 'Invalid save parameters'
       points.push({ seconds: Number(seconds), changes: Number(BigInt.asIntN(32, changes)) })
@@ -96,11 +96,11 @@ const clientOutputBufferLimit: Special = {
     if (words.length % 4) return 'Wrong number of arguments in buffer limit configuration.'
     const limits: Record<BufferClass, BufferLimit> = { ...config.clientOutputBufferLimit }
     for (let i = 0; i < words.length; i += 4) {
-      const name = CLASS_NAMES[words[i]!.toLowerCase()]
+      const name = CLASS_NAMES[words[i].toLowerCase()]
       if (name === undefined) return 'Invalid client class specified in buffer limit configuration.'
-      const hard = parseMemory(words[i + 1]!)
-      const soft = parseMemory(words[i + 2]!)
-      const parsed = parseLongLong(words[i + 3]!)
+      const hard = parseMemory(words[i + 1])
+      const soft = parseMemory(words[i + 2])
+      const parsed = parseLongLong(words[i + 3])
       const seconds = parsed === undefined ? -1n : BigInt.asIntN(32, parsed)
       if (hard === undefined || soft === undefined || seconds < 0n) {
         return 'Error in hard, soft or soft_seconds setting in buffer limit configuration.'
@@ -152,7 +152,7 @@ const oomScoreAdjValues: Special = {
 const notifyKeyspaceEvents: Special = {
   set(config, words) {
     if (words.length !== 1) return WRONG_COUNT
-    const bits = parseKeyspaceEvents(words[0]!)
+    const bits = parseKeyspaceEvents(words[0])
     if (bits === undefined) return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
     config.notifyKeyspaceEvents = bits
     return true

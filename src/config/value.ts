@@ -31,7 +31,7 @@ const valuesOf = (fields: ConfigFields): Values => fields as unknown as Values
 export function setValue(holder: Holder, directive: Directive, words: readonly string[], origin: Origin): Outcome {
   switch (directive.type) {
     case 'bool': {
-      const word = upToNul(words[0]!).toLowerCase()
+      const word = upToNul(words[0]).toLowerCase()
       if (word !== 'yes' && word !== 'no') return "argument must be 'yes' or 'no'"
       return CHECKS[directive.name]?.(word) ?? store(holder, directive, word === 'yes')
     }
@@ -39,13 +39,13 @@ export function setValue(holder: Holder, directive: Directive, words: readonly s
       return setWords(holder, directive, words)
     case 'string':
     case 'sds':
-      return setText(holder, directive, words[0]!)
+      return setText(holder, directive, words[0])
     case 'special': {
-      const special = SPECIALS[directive.name]!
+      const special = SPECIALS[directive.name]
       return special.set(holder.fields, special.takesNul ? words : words.map(upToNul), origin)
     }
     default:
-      return setNumber(holder, directive, words[0]!)
+      return setNumber(holder, directive, words[0])
   }
 }
 
@@ -81,7 +81,7 @@ function setWords(holder: Holder, directive: EnumDirective, words: readonly stri
   }
   if (chosen.size === 0) return enumError(directive)
   // the first word of a set of flags is the one for no flag at all
-  if (directive.multiArg && chosen.size > 1) chosen.delete(directive.values[0]!)
+  if (directive.multiArg && chosen.size > 1) chosen.delete(directive.values[0])
   const value = directive.values.filter(word => chosen.has(word)).join(' ')
   return CHECKS[directive.name]?.(value) ?? store(holder, directive, value)
 }
@@ -139,7 +139,7 @@ function numberOf(holder: Holder, directive: NumberDirective): bigint {
 
 /** The value as CONFIG GET prints it, one byte a character. */
 export function printValue(holder: Holder, directive: Directive): string {
-  if (directive.type === 'special') return SPECIALS[directive.name]!.print(holder.fields)
+  if (directive.type === 'special') return SPECIALS[directive.name].print(holder.fields)
   const value = valuesOf(holder.fields)[fieldOf(directive.name)]
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (typeof value === 'string') return value
@@ -152,7 +152,7 @@ export function printValue(holder: Holder, directive: Directive): string {
 
 /** The lines of a configuration file that set the value; none where the file must not name the directive. */
 export function rewriteLines(holder: Holder, directive: Directive, defaults: Holder): RewriteLine[] {
-  if (directive.type === 'special') return SPECIALS[directive.name]!.lines(holder.fields, defaults.fields)
+  if (directive.type === 'special') return SPECIALS[directive.name].lines(holder.fields, defaults.fields)
   let text = printValue(holder, directive)
   const forced = text !== printValue(defaults, directive)
   if (directive.type === 'string' || directive.type === 'sds') {

@@ -6,6 +6,7 @@
  */
 import { readDouble, readInt64, readInteger } from '../../protocol/number.js'
 import { Slice } from '../../protocol/slice.js'
+import { canonical, type Int64 } from '../../protocol/uint64.js'
 import { NOT_FLOAT, NOT_INTEGER, type ReplyError } from '../errors.js'
 
 export class Args {
@@ -40,7 +41,13 @@ export class Args {
     return Number(exact)
   }
 
-  /** A signed 64-bit integer, exact. */
+  /** A signed 64-bit integer, exact: a bigint only beyond the safe range. */
+  exactInteger(i: number, error: ReplyError = NOT_INTEGER): Int64 {
+    const value = this.integer(i, error)
+    return Number.isSafeInteger(value) ? value : canonical(this.int64(i, error))
+  }
+
+  /** A signed 64-bit integer as a bigint. */
   int64(i: number, error: ReplyError = NOT_INTEGER): bigint {
     const word = this.slices[i]
     const value = readInt64(word.buf, word.start, word.end)

@@ -12,15 +12,14 @@ import type { Ref } from '../keyspace/arena.js'
 import type { Database } from '../keyspace/database.js'
 import type { ValueType } from '../keyspace/types.js'
 import type { Random } from '../random.js'
-import type { Args } from './args.js'
-import type { Command } from './command.js'
+import { Args } from './args.js'
+import type { CallFrame } from './call-frame.js'
+import type { Command } from './command-spec.js'
 import type { Engine } from './engine.js'
-import type { Session } from './session.js'
+import type { EventClass } from './services.js'
+import type { Session, Suspension } from './session.js'
 
-/** Classes of keyspace events, as `notify-keyspace-events` spells them. */
-export type EventClass = 'g' | '$' | 'l' | 's' | 'h' | 'z' | 't' | 'x' | 'e' | 'm' | 'n'
-
-export class Call {
+export class Call implements CallFrame {
   readonly clock: Clock
   readonly random: Random
   readonly config: Config
@@ -29,13 +28,16 @@ export class Call {
   db!: Database
   session!: Session
   command!: Command
-  /** Set when the command answers later; see `suspend`. */
-  suspended: Suspension | undefined
 
   constructor(readonly engine: Engine) {
     this.clock = engine.clock
     this.random = engine.random
     this.config = engine.config
+  }
+
+  /** Runs the command's code. */
+  run(): void {
+    ;(this.command.run as (call: Call) => void)(this)
   }
 
   /** The record of a key for reading, or 0; throws WRONGTYPE when it holds another type. */
@@ -75,18 +77,22 @@ export class Call {
    * which writes the reply. Everything else goes on meanwhile.
    */
   suspend(): Suspension {
-    const suspension = this.engine.suspend(this.session)
-    this.suspended = suspension
-    return suspension
+    return this.engine.suspend(this.session)
   }
 }
 
-/** A session that waits for the reply of a suspended command. */
-export interface Suspension {
-  /** Writes the reply and lets the session go on. Once only; later calls do nothing. */
-  finish(write: (reply: ReplyWriter) => void): void
-  /** Called when the session goes away before `finish`. */
-  onCancel: (() => void) | undefined
-  /** CLIENT UNBLOCK: ends the wait as if its time were over, or with an error. Undefined: it can not be ended so. */
-  onUnblock?: (reason: 'timeout' | 'error') => void
+/**
+ * Finishes a suspended command on fresh state: `work` gets a Call with the command's own words (copies),
+ * and may throw as a command may. For use within `Suspension.finish`.
+ */
+export function rerun(
+  engine: Engine, session: Session, command: Command, words: readonly Buffer[], reply: ReplyWriter, work: (call: Call) => void,
+): void {
+  const call = new Call(engine)
+  call.args = new Args().load(words)
+  call.reply = reply
+  call.db = session.db
+  call.session = session
+  call.command = command
+  engine.complete(call, () => work(call))
 }

@@ -20,19 +20,18 @@ import { BUSY_KEY, NO_AUTH, OUT_OF_MEMORY, ReplyError, replyError, wrongArity } 
 import { Database, type KeyspaceServices } from '../keyspace/database.js'
 import type { Random } from '../random.js'
 import { Args } from './args.js'
-import { Call, type EventClass, type Suspension } from './call.js'
-import type { Command } from './command.js'
+import type { CallFrame } from './call-frame.js'
+import type { Command } from './command-spec.js'
 import { Holds } from './holds.js'
-import { keyPositions } from './keys.js'
 import type { LatencyMonitor } from './latency.js'
 import { Monitor } from './monitor.js'
 import { Rates } from './rates.js'
 import { Registry } from './registry.js'
-import type { EngineServices, EngineStats } from './services.js'
-import { Session, type QueuedCommand, type SessionLink } from './session.js'
+import type { EngineServices, EngineStats, EventClass } from './services.js'
+import { Session, type QueuedCommand, type SessionLink, type Suspension } from './session.js'
 import type { SlowLog } from './slowlog.js'
 import { Timing } from './timing.js'
-import { unknownCommand } from './unknown-command.js'
+import { dropHttp, isHttp, unknownCommand } from './unknown-command.js'
 import { Watches } from './watches.js'
 
 /** What `execute` did with a command. */
@@ -45,7 +44,7 @@ export class Engine {
   readonly registry: Registry
   readonly databases: Database[] = []
   readonly sessions = new Map<number, Session>()
-  readonly holds = new Holds()
+  readonly holds = new Holds(this.databases)
   readonly watches = new Watches()
   readonly monitor = new Monitor()
   readonly slowLog: SlowLog
@@ -58,7 +57,7 @@ export class Engine {
   readonly startedMs: number
   readonly stats: EngineStats = {
     commands: 0, connections: 0, rejectedConnections: 0, errorReplies: 0, unexpectedErrors: 0,
-    deniedAuth: 0, closedBytesIn: 0, closedBytesOut: 0,
+    deniedAuth: 0, reads: 0, writes: 0, queryLimitCloses: 0, closedBytesIn: 0, closedBytesOut: 0,
   }
   /** Error replies by code, for INFO errorstats. */
   readonly errorCounts = new Map<string, number>()
@@ -77,7 +76,7 @@ export class Engine {
   activeExpiry = true
   /** DEBUG PAUSE-CRON. */
   cronPaused = false
-  readonly #call: Call
+  readonly #call: CallFrame
   /** The session whose chunk is being worked on, and those to go on with afterwards. */
   #current: Session | undefined
   readonly #later: Session[] = []
@@ -92,6 +91,7 @@ export class Engine {
     readonly keyspace: KeyspaceServices,
     commands: readonly Command[],
     readonly services: EngineServices,
+    newCall: (engine: Engine) => CallFrame,
   ) {
     this.registry = new Registry(commands)
     this.#timing = new Timing(clock, config)
@@ -102,7 +102,7 @@ export class Engine {
     this.startedMs = clock.nowMs
     this.#followConfig()
     for (let i = 0; i < config.databases; i++) this.databases.push(new Database(i, keyspace))
-    this.#call = new Call(this)
+    this.#call = newCall(this)
   }
 
   #followConfig(): void {
@@ -160,10 +160,9 @@ export class Engine {
 
   /** Executes one command for a session; its reply is in `reply` unless the outcome says otherwise. */
   execute(session: Session, args: Args): Outcome {
-    if (session.replyMode === 'on') return this.#execute(session, args)
     const mark = this.reply.pos
     const outcome = this.#execute(session, args)
-    if (outcome === 'done') this.#mute(session, mark)
+    if (session.replyMode !== 'on' && outcome === 'done') this.#mute(session, mark)
     return outcome
   }
 
@@ -190,18 +189,24 @@ export class Engine {
 
   #subcommand(container: Command, args: Args): Command | undefined {
     if (args.count < 2) return container
-    return container.subcommands?.get(args.at(1).latin1().toLowerCase())
+    const { buf, start, end } = args.at(1)
+    return container.subcommands?.get(buf.latin1Slice(start, Math.min(end, start + SUBCOMMAND_BYTES_MAX)).toLowerCase())
   }
 
   #refuse(session: Session, command: Command | undefined, container: Command | undefined, args: Args): ReplyError | undefined {
-    if (command === undefined) return unknownCommand(container, args)
+    if (command === undefined) {
+      if (container === undefined && isHttp(args)) dropHttp(session, this.services.log)
+      return unknownCommand(container, args)
+    }
     const arity = command.spec.arity
     if (arity > 0 ? args.count !== arity : args.count < -arity) return wrongArity(command.fullName)
     if (!session.authenticated && !command.flags.has('no_auth')) return NO_AUTH
+    const refusal = command.spec.refuse?.(this.config, session.link.address)
+    if (refusal !== undefined) return refusal
     if (session.queue !== undefined && command.flags.has('no_multi'))
       return replyError('ERR Command not allowed inside a transaction')
-    if (command.deniesOom && this.config.maxmemory > 0 && !session.inExec && !this.services.makeRoom())
-      return OUT_OF_MEMORY
+    const deniesOom = command.fullName === 'exec' ? session.queueDeniesOom : command.deniesOom
+    if (deniesOom && this.config.maxmemory > 0 && !this.services.makeRoom()) return OUT_OF_MEMORY
     return undefined
   }
 
@@ -211,6 +216,7 @@ export class Engine {
     if (command?.fullName === 'exec') {
       this.watches.forget(session)
       session.queue = undefined
+      session.queueBytes = 0
       this.writeError(replyError(`EXECABORT Transaction discarded because of: ${error.line.replace(/^ERR /, '')}`))
     } else this.writeError(error)
   }
@@ -232,8 +238,8 @@ export class Engine {
     if (this.holds.size === 0) return false
     if (session.queue !== undefined && command.fullName !== 'exec') return false
     if (command.spec.touchesAll) return true
-    if (command.fullName === 'exec') return this.#queueTouchesHeld(session)
-    return this.#touchesHeld(session.db, command, args)
+    if (command.fullName === 'exec') return this.holds.touchedByQueue(session)
+    return this.holds.touchedBy(session.db, command, args)
   }
 
   #isPaused(session: Session, command: Command): boolean {
@@ -241,8 +247,7 @@ export class Engine {
       this.unpause()
       return false
     }
-    if (session.queue !== undefined && command.fullName !== 'exec') return false
-    if (!this.pauseWritesOnly) return command.fullName !== 'client|unpause' || session.queue !== undefined
+    if (!this.pauseWritesOnly) return true
     if (command.fullName === 'exec') return (session.queue ?? []).some((queued) => queued.command.isWrite)
     return command.isWrite || command.flags.has('may_replicate')
   }
@@ -263,29 +268,6 @@ export class Engine {
     this.wake()
   }
 
-  #touchesHeld(db: Database, command: Command, args: Args): boolean {
-    let positions: number[]
-    try {
-      positions = keyPositions(command, args)
-    } catch {
-      return false
-    }
-    for (const position of positions) {
-      const held = this.holds.get(db, args.at(position))
-      if (held === undefined || (held === 'write' && !command.isWrite)) continue
-      // A RESTORE onto a key in flight must not wait: the other server may wait for ours.
-      if (ANSWERS_BUSYKEY.has(command.fullName)) continue
-      return true
-    }
-    return false
-  }
-
-  #queueTouchesHeld(session: Session): boolean {
-    const args = new Args()
-    return (session.queue ?? []).some(
-      (queued) => queued.command.spec.touchesAll === true || this.#touchesHeld(session.db, queued.command, args.load(queued.words)))
-  }
-
   #enqueue(session: Session, command: Command, args: Args): void {
     const words = args.copy()
     session.queue?.push({ command, words })
@@ -301,8 +283,8 @@ export class Engine {
     call.db = session.db
     call.session = session
     call.command = command
-    call.suspended = undefined
     const timed = this.#timing.begin(command)
+    if (session.noTouch || this.keyspace.noTouch === true) this.keyspace.noTouch = session.noTouch && command.fullName !== 'touch'
     const dirtyBefore = this.dirty
     const mark = this.reply.pos
     this.rewritten = undefined
@@ -310,15 +292,14 @@ export class Engine {
     this.stats.commands++
     session.totalCommands++
     session.lastCommand = command.fullName
-    if (this.monitor.size > 0) this.monitor.feed(this.clock, session, command, args)
     try {
-      if (this.holds.size > 0 && ANSWERS_BUSYKEY.has(command.fullName) && this.holds.get(session.db, args.at(1)) !== undefined)
-        throw BUSY_KEY
-      command.run(call)
+      if (this.holds.size > 0 && this.holds.refuses(session.db, command, args)) throw BUSY_KEY
+      call.run()
     } catch (error) {
       this.reply.pos = mark
       this.#writeFailure(command, error)
     }
+    if (this.monitor.size > 0) this.monitor.feed(this.clock, session, command, args)
     if (timed > 0) this.#timing.end(session, command, args, timed)
     if (this.dirty !== dirtyBefore && this.services.propagate !== undefined) this.#propagate(session, args)
     return session.suspension === undefined ? 'done' : 'suspended'
@@ -350,29 +331,20 @@ export class Engine {
   /** What the exclusive session does once its suspended command has answered. */
   #afterSuspension: (() => void) | undefined
 
-  /**
-   * Finishes a suspended command on fresh state: `work` gets a Call with the command's own words (copies),
-   * and may throw as a command may. For use within `Suspension.finish`.
-   */
-  rerun(session: Session, command: Command, words: readonly Buffer[], reply: ReplyWriter, work: (call: Call) => void): void {
-    const call = new Call(this)
+  /** See `rerun` in call.ts: runs the last step of a suspended command and tells what it changed. */
+  complete(call: CallFrame, work: () => void): void {
     const dirtyBefore = this.dirty
-    call.args = new Args().load(words)
-    call.reply = reply
-    call.db = session.db
-    call.session = session
-    call.command = command
     this.rewritten = undefined
     this.clock.refresh()
     try {
-      work(call)
+      work()
     } catch (error) {
-      command.stats.failed++
-      const line = error instanceof ReplyError ? error.line : `ERR internal error in '${command.fullName}': ${String(error)}`
-      reply.error(line)
+      call.command.stats.failed++
+      const line = error instanceof ReplyError ? error.line : `ERR internal error in '${call.command.fullName}': ${String(error)}`
+      call.reply.error(line)
       this.countError(line.slice(0, Math.max(0, line.indexOf(' '))))
     }
-    if (this.dirty !== dirtyBefore && this.services.propagate !== undefined) this.#propagate(session, call.args)
+    if (this.dirty !== dirtyBefore && this.services.propagate !== undefined) this.#propagate(call.session, call.args)
   }
 
   #writeFailure(command: Command, error: unknown): void {
@@ -380,7 +352,7 @@ export class Engine {
     if (error instanceof ReplyError) return this.writeError(error)
     this.stats.unexpectedErrors++
     this.onUnexpected?.(command, error)
-    this.writeError(replyError(`ERR internal error in '${command.fullName}': ${String((error as Error).message)}`))
+    this.writeError(replyError(`ERR internal error in '${command.fullName}': ${(error as Error).message}`))
   }
 
   /** Told of errors that no command should throw; the server logs them. */
@@ -388,7 +360,7 @@ export class Engine {
 
   #mute(session: Session, mark: number): void {
     if (session.replyMode === 'skip-next') session.replyMode = 'skip'
-    else if (session.replyMode !== 'on') {
+    else {
       this.reply.pos = mark
       if (session.replyMode === 'skip') session.replyMode = 'on'
     }
@@ -426,10 +398,14 @@ export class Engine {
         if (this.#current === session) return write(this.reply)
         const silent = session.replyMode !== 'on'
         if (session.replyMode === 'skip') session.replyMode = 'on'
-        const reply = new ReplyWriter(256)
+        // Between two chunks the shared writer is free.
+        const reply = this.#current === undefined ? this.reply : new ReplyWriter(256)
         reply.version = session.protocol
+        reply.pos = 0
         write(reply)
-        if (!silent) session.link.send(reply.buf.subarray(0, reply.pos))
+        if (silent) reply.pos = 0
+        else if (reply === this.reply) session.link.sendReply()
+        else session.link.send(reply.buf.subarray(0, reply.pos))
         if (this.exclusive === session) this.#later.push(session)
         else this.#resume(session)
         this.#continueExclusive(session)
@@ -465,19 +441,6 @@ export class Engine {
     }
   }
 
-  /** Bytes that clients have sent and received since the start. */
-  get bytesIn(): number {
-    let bytes = this.stats.closedBytesIn
-    for (const session of this.sessions.values()) bytes += session.bytesIn
-    return bytes
-  }
-
-  get bytesOut(): number {
-    let bytes = this.stats.closedBytesOut
-    for (const session of this.sessions.values()) bytes += session.bytesOut
-    return bytes
-  }
-
   /**
    * Does the last step of a suspended command that changes data: at once, or when the transaction or pause
    * that nobody may interrupt is over.
@@ -503,4 +466,5 @@ export class Engine {
 }
 
 const RUNS_IN_MULTI = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset'])
-const ANSWERS_BUSYKEY = new Set(['restore', 'restore-asking'])
+/** Longer than any subcommand's name. */
+const SUBCOMMAND_BYTES_MAX = 64

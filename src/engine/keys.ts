@@ -1,7 +1,7 @@
 /** Which words of a command are its keys: COMMAND GETKEYS, waiting for keys in flight, cluster routing. */
 import { replyError } from '../errors.js'
 import type { Args } from './args.js'
-import type { Command, KeySpec } from './command.js'
+import type { Command, KeySpec } from './command-spec.js'
 
 const BAD_COUNT = replyError('ERR Invalid number of arguments specified for command')
 const BAD_WORDS = replyError('ERR Invalid arguments specified for command')

@@ -8,7 +8,7 @@ import type { Config } from '../config/index.js'
 
 const SAMPLES_MAX = 160
 
-export interface LatencySample {
+interface LatencySample {
   readonly atSeconds: number
   milliseconds: number
 }

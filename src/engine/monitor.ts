@@ -1,7 +1,7 @@
 /** MONITOR: sessions that get a line for every command the server runs. */
 import type { Clock } from '../clock.js'
 import type { Args } from './args.js'
-import type { Command } from './command.js'
+import type { Command } from './command-spec.js'
 import type { Session } from './session.js'
 
 export class Monitor {

@@ -1,5 +1,19 @@
 /** Rates of the recent past for INFO: operations and bytes a second, averaged over the last 16 samples. */
+import type { EngineStats } from './services.js'
+import type { Session } from './session.js'
+
 const SAMPLES = 16
+
+/** Bytes that clients have sent and received since the start, those who left included. */
+export function traffic(stats: EngineStats, sessions: ReadonlyMap<number, Session>): { bytesIn: number; bytesOut: number } {
+  let bytesIn = stats.closedBytesIn
+  let bytesOut = stats.closedBytesOut
+  for (const session of sessions.values()) {
+    bytesIn += session.bytesIn
+    bytesOut += session.bytesOut
+  }
+  return { bytesIn, bytesOut }
+}
 
 class Rate {
   readonly #samples = new Float64Array(SAMPLES)

@@ -2,6 +2,9 @@
 import type { Slice } from '../../protocol/slice.js'
 import type { Database } from '../keyspace/database.js'
 
+/** Classes of keyspace events, as `notify-keyspace-events` spells them. */
+export type EventClass = 'g' | '$' | 'l' | 's' | 'h' | 'z' | 't' | 'x' | 'e' | 'm' | 'n'
+
 /** What persistence, replication and pub/sub add to the engine; the server fills them in. */
 export interface EngineServices {
   /** A command changed data: these words (or the command's own) reproduce it. */
@@ -30,6 +33,11 @@ export interface EngineStats {
   unexpectedErrors: number
   /** AUTH and HELLO that failed. */
   deniedAuth: number
+  /** Chunks read from and written to sockets. */
+  reads: number
+  writes: number
+  /** Clients closed because their query buffer passed its limit. */
+  queryLimitCloses: number
   /** Bytes of the sessions that have ended. */
   closedBytesIn: number
   closedBytesOut: number

@@ -2,9 +2,9 @@
  * One client's conversation with the server: what it selected, its protocol, its transaction. It knows no
  * socket; the server's connection is reached through `link`.
  */
+import type { ReplyWriter } from '../../protocol/resp/writer.js'
 import type { Database } from '../keyspace/database.js'
-import type { Command } from './command.js'
-import type { Suspension } from './call.js'
+import type { Command } from './command-spec.js'
 
 /** What a session asks of the connection it belongs to. */
 export interface SessionLink {
@@ -19,12 +19,24 @@ export interface SessionLink {
   destroy(): void
   /** Sends bytes outside the handling of a request (a late reply, a MONITOR line). */
   send(bytes: Buffer): void
+  /** Sends what the engine's reply writer holds, and empties it. */
+  sendReply(): void
   /** Bytes of the query buffer in use and its size; bytes of output that wait. */
   readonly queryBytes: number
   readonly queryFreeBytes: number
   readonly outputBytes: number
   /** Goes on with requests that came while the session was suspended. */
   resume(): void
+}
+
+/** A session that waits for the reply of a suspended command. */
+export interface Suspension {
+  /** Writes the reply and lets the session go on. Once only; later calls do nothing. */
+  finish(write: (reply: ReplyWriter) => void): void
+  /** Called when the session goes away before `finish`. */
+  onCancel: (() => void) | undefined
+  /** CLIENT UNBLOCK: ends the wait as if its time were over, or with an error. Undefined: it can not be ended so. */
+  onUnblock?: (reason: 'timeout' | 'error') => void
 }
 
 export interface QueuedCommand {
@@ -36,8 +48,8 @@ export interface Watch {
   readonly db: Database
   /** The key as latin1 text. */
   readonly key: string
-  /** The key was there but its time had come when it was watched. */
-  readonly wasExpired: boolean
+  /** The key was there but its time had come when it was watched; its removal is no change then. */
+  wasExpired: boolean
 }
 
 export class Session {
@@ -89,5 +101,10 @@ export class Session {
     this.db = db
     this.createdMs = nowMs
     this.lastActiveMs = nowMs
+  }
+
+  /** Whether the transaction is to be refused when memory is short. */
+  get queueDeniesOom(): boolean {
+    return this.queue !== undefined && this.queue.some((queued) => queued.command.deniesOom)
   }
 }

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.js'
 import type { Config } from '../config/index.js'
 import type { Args } from './args.js'
-import type { Command } from './command.js'
+import type { Command } from './command-spec.js'
 import type { Session } from './session.js'
 
 const WORDS_MAX = 32
@@ -46,7 +46,7 @@ function slowWords(args: Args, hidden: readonly number[]): Buffer[] {
       const word = args.at(i)
       if (word.length <= WORD_BYTES_MAX) words.push(word.copy())
       else {
-        const rest = ` ... (${word.length - WORD_BYTES_MAX} more bytes)`.replace(/^ /, '')
+        const rest = `... (${word.length - WORD_BYTES_MAX} more bytes)`
         words.push(Buffer.concat([word.view().subarray(0, WORD_BYTES_MAX), Buffer.from(rest)]))
       }
     }

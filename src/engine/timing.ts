@@ -9,7 +9,7 @@
 import type { Clock } from '../clock.js'
 import type { Config } from '../config/index.js'
 import type { Args } from './args.js'
-import { recordLatency, type Command } from './command.js'
+import { recordLatency, type Command } from './command-spec.js'
 import { LatencyMonitor } from './latency.js'
 import type { Session } from './session.js'
 import { SlowLog } from './slowlog.js'

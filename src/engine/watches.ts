@@ -1,7 +1,7 @@
 /** WATCH: which sessions fail their EXEC when a key changes. */
 import { Slice } from '../../protocol/slice.js'
 import type { Database } from '../keyspace/database.js'
-import type { Session } from './session.js'
+import type { Session, Watch } from './session.js'
 
 export class Watches {
   readonly #watched = new Map<Database, Map<string, Set<Session>>>()
@@ -26,8 +26,16 @@ export class Watches {
 
   /** A key was changed. */
   touch(db: Database, key: Slice): void {
-    const sessions = this.#watched.get(db)?.get(key.latin1())
-    if (sessions !== undefined) for (const session of sessions) session.watchBroken = true
+    const name = key.latin1()
+    const sessions = this.#watched.get(db)?.get(name)
+    if (sessions === undefined) return
+    for (const session of sessions) {
+      if (session.watchBroken) continue
+      const watch = watchOf(session, db, name)
+      // What was expired already is merely removed.
+      if (watch?.wasExpired === true && db.findKey(key) === 0) watch.wasExpired = false
+      else session.watchBroken = true
+    }
   }
 
   /**
@@ -37,9 +45,17 @@ export class Watches {
   touchAll(db: Database, replacement?: Database): void {
     for (const [name, sessions] of this.#watched.get(db) ?? []) {
       const key = Slice.from(name, 'latin1')
-      const before = db.findKey(key)
-      const exists = (before !== 0 && !db.isExpired(before)) || (replacement !== undefined && replacement.findKey(key) !== 0)
-      if (exists) for (const session of sessions) session.watchBroken = true
+      const existed = db.findKey(key) !== 0
+      const after = replacement === undefined ? 0 : replacement.findKey(key)
+      if (!existed && after === 0) continue
+      const expiredAfter = after !== 0 && (replacement as Database).isExpired(after)
+      for (const session of sessions) {
+        const watch = watchOf(session, db, name)
+        // A key that was, stays or becomes expired is one that is not there.
+        if (watch?.wasExpired === true && (after === 0 || expiredAfter)) watch.wasExpired = after !== 0
+        else if (watch?.wasExpired === false && !existed && expiredAfter) watch.wasExpired = true
+        else session.watchBroken = true
+      }
     }
   }
 
@@ -67,4 +83,8 @@ export class Watches {
     session.watches = []
     session.watchBroken = false
   }
+}
+
+function watchOf(session: Session, db: Database, name: string): Watch | undefined {
+  return session.watches.find((watch) => watch.db === db && watch.key === name)
 }

@@ -32,7 +32,7 @@ const SLABS_MAX = 1 << 11
 /** The largest block; what is larger gets a Buffer of its own. */
 export const BLOCK_BYTES_MAX = FIRST_SLAB_BYTES_MAX / 8
 
-export class ArenaFullError extends Error {
+class ArenaFullError extends Error {
   constructor() {
     super('the arena is full at 32 GB; spread the keys over several servers')
   }
@@ -45,7 +45,11 @@ export class Arena {
   /** Bytes in blocks that are in use, and bytes reserved from the system. */
   usedBytes = 0
   reservedBytes = 0
+  /** No block was ever freed: the blocks can be walked one after the other, as they lie in memory. */
+  isGapless = true
   #free = new Uint32Array(CLASSES)
+  /** How far the slabs before the last one are filled. */
+  readonly #fills: number[] = []
   #slab = -1
   #next = 0
   #end = 0
@@ -87,6 +91,16 @@ export class Arena {
     this.usedBytes -= list < SMALL_CLASSES ? list << 3 : classBytes(list)
     this.words[ref >>> UNIT_BITS][(ref & UNIT_MASK) << 1] = this.#free[list]
     this.#free[list] = ref
+    this.isGapless = false
+  }
+
+  /** Where the blocks of a slab begin and end, in bytes: while `isGapless` they fill it without a gap. */
+  blocksFrom(slab: number): number {
+    return slab === 0 ? 8 : 0
+  }
+
+  blocksTo(slab: number): number {
+    return slab === this.#slab ? this.#next : this.#fills[slab]
   }
 
   /** Whether a block of `have` bytes can hold `want` without waste of a class. */
@@ -110,31 +124,16 @@ export class Arena {
         if (this.#next + size <= bytes) return
       }
     }
-    this.#salvage()
     this.#addSlab(Math.min(SLAB_BYTES, Math.max(FIRST_SLAB_BYTES_MAX, this.reservedBytes)))
-  }
-
-  /** The unused end of a full slab becomes free blocks, so that nothing is lost. */
-  #salvage(): void {
-    let left = this.#end - this.#next
-    let offset = this.#next
-    while (left >= 8) {
-      const size = Math.min(left, SMALL_LIMIT)
-      const ref = ((this.#slab << UNIT_BITS) | (offset >>> 3)) >>> 0
-      this.words[this.#slab][offset >>> 2] = this.#free[size >>> 3]
-      this.#free[size >>> 3] = ref
-      offset += size
-      left -= size
-    }
-    // Should no slab follow, the next attempt must not give the same blocks away again.
-    this.#next = this.#end
   }
 
   #addSlab(bytes: number): void {
     if (this.slabs.length === SLABS_MAX) throw new ArenaFullError()
+    // May throw: nothing has been changed yet.
     const memory = new ArrayBuffer(bytes)
     this.slabs.push(Buffer.from(memory))
     this.words.push(new Int32Array(memory))
+    if (this.#slab >= 0) this.#fills.push(this.#next)
     this.reservedBytes += bytes
     this.#slab = this.slabs.length - 1
     this.#next = 0

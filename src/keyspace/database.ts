@@ -1,8 +1,6 @@
 /**
- * One numbered database: keys with their values, expiry times and access clocks.
- *
- *     record  [ keyBytes | flags ][ value word ][ meta ]( expiry low, high, position )[ key ][ value ]
- *     meta    type 4 bits | encoding 4 bits | LRU or LFU clock 24 bits
+ * One numbered database: keys with their values. What a record says besides (type, expiry, access clock, hold)
+ * is the matter of `Records`, on which this stands.
  *
  * How a value is held follows from the record's flags and its encoding:
  *
@@ -14,25 +12,14 @@
  *
  * Packed values (listpack, intset) are edited by writing the new bytes elsewhere and storing them with
  * `replaceBytes`; a Slice that points into the database is valid only until the next change of any key.
- *
- * Keys with an expiry time stand in `#volatile` too, so that active expiry can draw them at random; the
- * record knows its position there.
  */
 import { Slice } from '../../protocol/slice.js'
-import type { Clock } from '../clock.js'
-import type { Random } from '../random.js'
-import { Arena, blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
-import { copyBytes, HAS_EXPIRY, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
+import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
+import { EXPIRY_BYTES, HEADER, LAZY, Records, type RecordServices } from './records.js'
+import { copyBytes, HAS_EXPIRY, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE } from './table.js'
 import { isBytesEncoding, type Encoding, type LargeValue, type ValueType } from './types.js'
 
-const LAZY = 8
-const HELD = 16
-const HELD_FOR_READERS = 32
-
-/** What a key in flight is held against: every command, or those that write. */
-export type HoldMode = 'all' | 'write'
-const HEADER = 12
-const EXPIRY_BYTES = 12
+export type { HoldMode } from './records.js'
 
 /** A verified DUMP payload that stands for a value nobody has looked into yet. */
 export interface LazyPayload {
@@ -44,14 +31,8 @@ export interface LazyPayload {
 }
 
 /** What a database needs from its surroundings. */
-export interface KeyspaceServices {
-  readonly clock: Clock
-  readonly random: Random
+export interface KeyspaceServices extends RecordServices {
   readonly stats: KeyspaceStats
-  /** LFU instead of LRU clocks (`maxmemory-policy allkeys-lfu`, `volatile-lfu`). */
-  lfu: boolean
-  lfuLogFactor: number
-  lfuDecayMinutes: number
   /** True while keys must not expire by themselves (writes paused, a replica). */
   expiryFrozen: boolean
   /** A key was deleted because its time had come. */
@@ -68,21 +49,17 @@ export interface KeyspaceStats {
   evicted: number
 }
 
-export class Database extends Table {
-  /** Refs of the keys with an expiry time, in no order. */
-  #volatile: Uint32Array = new Uint32Array(16)
-  /** How many keys have an expiry time. */
-  volatileSize = 0
+export class Database extends Records {
+  declare readonly services: KeyspaceServices
   /** Bytes of the values held outside the arena, roughly. */
   sideBytes = 0
-  readonly #key = new Slice()
   readonly #scratch = new Slice()
 
   constructor(
     public index: number,
-    readonly services: KeyspaceServices,
+    services: KeyspaceServices,
   ) {
-    super(HEADER, new Arena(4096))
+    super(services)
   }
 
   /** Finds a key for a command that reads: expires it if its time has come, counts hit or miss, touches it. */
@@ -130,22 +107,6 @@ export class Database extends Table {
 
   // ---- reading a record ----
 
-  typeOf(ref: Ref): ValueType {
-    return (this.#meta(ref) >>> 28) as ValueType
-  }
-
-  encodingOf(ref: Ref): Encoding {
-    return ((this.#meta(ref) >>> 24) & 15) as Encoding
-  }
-
-  #meta(ref: Ref): number {
-    return this.arena.words[ref >>> UNIT_BITS][((ref & UNIT_MASK) << 1) + 2]
-  }
-
-  #setMeta(ref: Ref, meta: number): void {
-    this.arena.words[ref >>> UNIT_BITS][((ref & UNIT_MASK) << 1) + 2] = meta
-  }
-
   /** The bytes of a string or packed value: a view, valid until the next change of any key. */
   bytesOf(ref: Ref, out: Slice): Slice {
     const slab = ref >>> UNIT_BITS
@@ -171,12 +132,12 @@ export class Database extends Table {
    */
   ownBytesOf(ref: Ref): Slice | undefined {
     if ((this.flagsOf(ref) & SIDE_VALUE) === 0) return undefined
-    return this.side[this.#valueWord(ref)] as Slice
+    return this.side[this.valueWord(ref)] as Slice
   }
 
   /** The object behind a value that is not packed. Decodes a payload that was kept as it came. */
   objectOf(ref: Ref): LargeValue {
-    const index = this.#valueWord(ref)
+    const index = this.valueWord(ref)
     if ((this.flagsOf(ref) & LAZY) === 0) return this.side[index] as LargeValue
     const lazy = this.side[index] as LazyPayload
     const value = this.services.materialise(this, this.typeOf(ref), lazy)
@@ -195,11 +156,7 @@ export class Database extends Table {
 
   /** The payload of a value that nobody has looked into since RESTORE, or undefined. */
   lazyOf(ref: Ref): LazyPayload | undefined {
-    return (this.flagsOf(ref) & LAZY) === 0 ? undefined : (this.side[this.#valueWord(ref)] as LazyPayload)
-  }
-
-  #valueWord(ref: Ref): number {
-    return this.arena.words[ref >>> UNIT_BITS][((ref & UNIT_MASK) << 1) + 1]
+    return (this.flagsOf(ref) & LAZY) === 0 ? undefined : (this.side[this.valueWord(ref)] as LazyPayload)
   }
 
   // ---- writing ----
@@ -212,7 +169,7 @@ export class Database extends Table {
     const ref = this.find(key.buf, key.start, key.end)
     if (ref === 0) return this.#insert(key, type, encoding, value, undefined)
     const cleared = keepExpiry ? ref : this.clearExpiry(ref)
-    this.#setMeta(cleared, (type << 28) | (encoding << 24) | this.#freshClock())
+    this.setMeta(cleared, (type << 28) | (encoding << 24) | this.freshClock())
     return this.replaceBytes(cleared, encoding, value)
   }
 
@@ -235,13 +192,13 @@ export class Database extends Table {
     let ref = this.find(key.buf, key.start, key.end)
     if (ref === 0) return this.#insert(key, type, encoding, undefined, value, lazy)
     if (!keepExpiry) ref = this.clearExpiry(ref)
-    this.#setMeta(ref, (type << 28) | (encoding << 24) | this.#freshClock())
+    this.setMeta(ref, (type << 28) | (encoding << 24) | this.freshClock())
     return this.#replaceSide(ref, value, lazy)
   }
 
   /** New bytes for an existing key; type, expiry and access clock stay. */
   replaceBytes(ref: Ref, encoding: Encoding, value: Slice): Ref {
-    this.#setMeta(ref, (this.#meta(ref) & ~0x0f000000) | (encoding << 24))
+    this.setMeta(ref, (this.metaOf(ref) & ~0x0f000000) | (encoding << 24))
     const length = value.end - value.start
     if (length > INLINE_VALUE_MAX) return this.#replaceSide(ref, new Slice(value.copy()), 0)
     const slab = ref >>> UNIT_BITS
@@ -261,7 +218,7 @@ export class Database extends Table {
       else copyBytes(value.buf, value.start, value.end, bytes, (word << 2) + front)
       return ref
     }
-    const to = this.#moveFront(ref, front, front + length)
+    const to = this.moveFront(ref, front, front + length)
     if ((flags & SIDE_VALUE) !== 0) this.#dropSide(to)
     const toWord = (to & UNIT_MASK) << 1
     const toWords = this.arena.words[to >>> UNIT_BITS]
@@ -275,7 +232,7 @@ export class Database extends Table {
 
   /** An object as the new value of an existing key; type, expiry and access clock stay. */
   replaceObject(ref: Ref, encoding: Encoding, value: LargeValue): Ref {
-    this.#setMeta(ref, (this.#meta(ref) & ~0x0f000000) | (encoding << 24))
+    this.setMeta(ref, (this.metaOf(ref) & ~0x0f000000) | (encoding << 24))
     return this.#replaceSide(ref, value, 0)
   }
 
@@ -284,7 +241,7 @@ export class Database extends Table {
    * only; a short one goes into the arena.
    */
   replaceOwnBytes(ref: Ref, encoding: Encoding, value: Slice): Ref {
-    this.#setMeta(ref, (this.#meta(ref) & ~0x0f000000) | (encoding << 24))
+    this.setMeta(ref, (this.metaOf(ref) & ~0x0f000000) | (encoding << 24))
     return this.#replaceSide(ref, value, 0)
   }
 
@@ -293,7 +250,7 @@ export class Database extends Table {
    * end are undefined. A long value grows with room to spare. Type, expiry and access clock stay.
    */
   resizeBytes(ref: Ref, encoding: Encoding, length: number): Ref {
-    this.#setMeta(ref, (this.#meta(ref) & ~0x0f000000) | (encoding << 24))
+    this.setMeta(ref, (this.metaOf(ref) & ~0x0f000000) | (encoding << 24))
     const slab = ref >>> UNIT_BITS
     const word = (ref & UNIT_MASK) << 1
     const words = this.arena.words[slab]
@@ -313,7 +270,7 @@ export class Database extends Table {
       words[word + 1] = length
       return ref
     }
-    const to = this.#moveFront(ref, Math.min(before, front + length), front + length)
+    const to = this.moveFront(ref, Math.min(before, front + length), front + length)
     this.arena.words[to >>> UNIT_BITS][((to & UNIT_MASK) << 1) + 1] = length
     this.arena.free(ref, before)
     return to
@@ -340,7 +297,7 @@ export class Database extends Table {
       const front = HEADER + (flags & HAS_EXPIRY) * EXPIRY_BYTES + (words[word] & 0xffffff)
       const before = front + words[word + 1]
       if (blockBytes(before) !== blockBytes(front)) {
-        to = this.#moveFront(ref, front, front)
+        to = this.moveFront(ref, front, front)
         this.arena.free(ref, before)
       }
     }
@@ -350,26 +307,6 @@ export class Database extends Table {
     toWords[toWord + 1] = this.sidePut(value)
     this.sideBytes += ownBytes(value)
     return to
-  }
-
-  /** Copies a record's header and key into a block of `bytes`; the caller frees the old block. */
-  #moveFront(ref: Ref, front: number, bytes: number): Ref {
-    this.#findRecord(ref)
-    const to = this.arena.alloc(bytes)
-    const from = (ref & UNIT_MASK) << 3
-    this.arena.slabs[ref >>> UNIT_BITS].copy(
-      this.arena.slabs[to >>> UNIT_BITS], (to & UNIT_MASK) << 3, from, from + front)
-    this.relink(ref, to)
-    if ((this.flagsOf(to) & HAS_EXPIRY) !== 0) this.#volatile[this.#position(to)] = to
-    return to
-  }
-
-  /** Makes sure that the table's notion of "just found" is this record. */
-  #findRecord(ref: Ref): void {
-    if (this.foundIn[this.foundAt + 1] === (ref | 0) && (this.foundIn === this.slots || this.foundIn === this.oldSlots))
-      return
-    const key = this.keyAt(ref, this.#key)
-    if (this.find(key.buf, key.start, key.end) !== ref) throw new Error('record is not in its table')
   }
 
   #insert(
@@ -388,7 +325,7 @@ export class Database extends Table {
     const flags = (keyRoom !== keyLength ? SIDE_KEY : 0) | (side !== undefined ? SIDE_VALUE | lazy : 0)
     words[word] = keyRoom | (flags << 24)
     words[word + 1] = side !== undefined ? this.sidePut(side) : length
-    words[word + 2] = (type << 28) | (encoding << 24) | this.#freshClock()
+    words[word + 2] = (type << 28) | (encoding << 24) | this.freshClock()
     this.writeKey(ref, (word << 2) + HEADER, key.buf, key.start, key.end)
     if (side !== undefined) this.sideBytes += ownBytes(side)
     else if (bytes !== undefined)
@@ -406,7 +343,7 @@ export class Database extends Table {
     const flags = words[word] >>> 24
     const front = HEADER + (flags & HAS_EXPIRY) * EXPIRY_BYTES + (words[word] & 0xffffff)
     const bytes = (flags & SIDE_VALUE) !== 0 ? front : front + words[word + 1]
-    if ((flags & HAS_EXPIRY) !== 0) this.#leaveVolatile(ref)
+    if ((flags & HAS_EXPIRY) !== 0) this.leaveVolatile(ref)
     if ((flags & SIDE_VALUE) !== 0) this.#dropSide(ref)
     this.unlink()
     this.freeRecord(ref, bytes)
@@ -441,7 +378,7 @@ export class Database extends Table {
     const encoding = this.encodingOf(ref)
     const flags = this.flagsOf(ref)
     if ((flags & SIDE_VALUE) === 0) return target.setBytes(name, type, encoding, this.bytesOf(ref, this.#scratch))
-    const value = this.side[this.#valueWord(ref)]
+    const value = this.side[this.valueWord(ref)]
     if ((flags & LAZY) !== 0) return target.#setSide(name, type, encoding, value, LAZY, false)
     if (!copy) return target.#setSide(name, type, encoding, value, 0, false)
     if (value instanceof Slice) return target.setBytes(name, type, encoding, value)
@@ -456,187 +393,14 @@ export class Database extends Table {
 
   /** Becomes the other database's content, and the other becomes this one's (SWAPDB, FLUSHALL). */
   takeFrom(other: Database): void {
-    this.swapTable(other)
-    ;[this.#volatile, other.#volatile] = [other.#volatile, this.#volatile]
-    ;[this.volatileSize, other.volatileSize] = [other.volatileSize, this.volatileSize]
+    this.swapRecords(other)
     ;[this.sideBytes, other.sideBytes] = [other.sideBytes, this.sideBytes]
   }
 
   #dropSide(ref: Ref): void {
-    const index = this.#valueWord(ref)
+    const index = this.valueWord(ref)
     this.sideBytes -= ownBytes(this.side[index])
     this.sideDrop(index)
-  }
-
-  // ---- keys in flight ----
-
-  /** Marks a key as in flight, or no longer; see the engine's Holds. */
-  hold(ref: Ref, mode: HoldMode | undefined): void {
-    const words = this.arena.words[ref >>> UNIT_BITS]
-    const at = (ref & UNIT_MASK) << 1
-    const flag = mode === 'all' ? HELD : mode === 'write' ? HELD_FOR_READERS : 0
-    words[at] = (words[at] & ~((HELD | HELD_FOR_READERS) << 24)) | (flag << 24)
-  }
-
-  holdOf(ref: Ref): HoldMode | undefined {
-    const flags = this.flagsOf(ref)
-    if ((flags & (HELD | HELD_FOR_READERS)) === 0) return undefined
-    return (flags & HELD) !== 0 ? 'all' : 'write'
-  }
-
-  // ---- expiry ----
-
-  /** When the key expires, in milliseconds since 1970; Infinity when never. Exact below 2^53. */
-  expiryOf(ref: Ref): number {
-    const word = (ref & UNIT_MASK) << 1
-    const words = this.arena.words[ref >>> UNIT_BITS]
-    if (((words[word] >>> 24) & HAS_EXPIRY) === 0) return Infinity
-    return words[word + 4] * 4294967296 + (words[word + 3] >>> 0)
-  }
-
-  /** When the key expires, exact over all 64 bits; undefined when never. */
-  exactExpiryOf(ref: Ref): bigint | undefined {
-    const word = (ref & UNIT_MASK) << 1
-    const words = this.arena.words[ref >>> UNIT_BITS]
-    if (((words[word] >>> 24) & HAS_EXPIRY) === 0) return undefined
-    return (BigInt(words[word + 4]) << 32n) | BigInt(words[word + 3] >>> 0)
-  }
-
-  /** Sets the time of expiry: milliseconds since 1970, any signed 64-bit value. */
-  setExpiry(ref: Ref, atMs: number | bigint): Ref {
-    const to = this.#withExpiry(ref)
-    const word = (to & UNIT_MASK) << 1
-    const words = this.arena.words[to >>> UNIT_BITS]
-    if (typeof atMs === 'bigint') {
-      words[word + 3] = Number(BigInt.asIntN(32, atMs))
-      words[word + 4] = Number(BigInt.asIntN(32, atMs >> 32n))
-    } else {
-      words[word + 4] = Math.floor(atMs / 4294967296)
-      words[word + 3] = (atMs - words[word + 4] * 4294967296) | 0
-    }
-    return to
-  }
-
-  #withExpiry(ref: Ref): Ref {
-    const words = this.arena.words[ref >>> UNIT_BITS]
-    const word = (ref & UNIT_MASK) << 1
-    const flags = words[word] >>> 24
-    if ((flags & HAS_EXPIRY) !== 0) return ref
-    this.#findRecord(ref)
-    const rest = (words[word] & 0xffffff) + ((flags & SIDE_VALUE) !== 0 ? 0 : words[word + 1])
-    const to = this.arena.alloc(HEADER + EXPIRY_BYTES + rest)
-    const source = this.arena.slabs[ref >>> UNIT_BITS]
-    const target = this.arena.slabs[to >>> UNIT_BITS]
-    const toWord = (to & UNIT_MASK) << 1
-    source.copy(target, toWord << 2, word << 2, (word << 2) + HEADER)
-    source.copy(target, (toWord << 2) + HEADER + EXPIRY_BYTES, (word << 2) + HEADER, (word << 2) + HEADER + rest)
-    const toWords = this.arena.words[to >>> UNIT_BITS]
-    toWords[toWord] |= HAS_EXPIRY << 24
-    if (this.volatileSize === this.#volatile.length) {
-      const larger = new Uint32Array(this.#volatile.length * 2)
-      larger.set(this.#volatile)
-      this.#volatile = larger
-    }
-    toWords[toWord + 5] = this.volatileSize
-    this.#volatile[this.volatileSize++] = to
-    this.relink(ref, to)
-    this.arena.free(ref, HEADER + rest)
-    return to
-  }
-
-  /** Takes the time of expiry away. */
-  clearExpiry(ref: Ref): Ref {
-    const words = this.arena.words[ref >>> UNIT_BITS]
-    const word = (ref & UNIT_MASK) << 1
-    const flags = words[word] >>> 24
-    if ((flags & HAS_EXPIRY) === 0) return ref
-    this.#findRecord(ref)
-    const rest = (words[word] & 0xffffff) + ((flags & SIDE_VALUE) !== 0 ? 0 : words[word + 1])
-    const to = this.arena.alloc(HEADER + rest)
-    this.#leaveVolatile(ref)
-    const source = this.arena.slabs[ref >>> UNIT_BITS]
-    const target = this.arena.slabs[to >>> UNIT_BITS]
-    const toWord = (to & UNIT_MASK) << 1
-    const body = (word << 2) + HEADER + EXPIRY_BYTES
-    source.copy(target, toWord << 2, word << 2, (word << 2) + HEADER)
-    source.copy(target, (toWord << 2) + HEADER, body, body + rest)
-    this.arena.words[to >>> UNIT_BITS][toWord] &= ~(HAS_EXPIRY << 24)
-    this.relink(ref, to)
-    this.arena.free(ref, HEADER + EXPIRY_BYTES + rest)
-    return to
-  }
-
-  #position(ref: Ref): number {
-    return this.arena.words[ref >>> UNIT_BITS][((ref & UNIT_MASK) << 1) + 5]
-  }
-
-  #leaveVolatile(ref: Ref): void {
-    const position = this.#position(ref)
-    const last = this.#volatile[--this.volatileSize]
-    this.#volatile[position] = last
-    this.arena.words[last >>> UNIT_BITS][((last & UNIT_MASK) << 1) + 5] = position
-  }
-
-  /** A key with an expiry time, chosen at random, or 0. */
-  randomVolatile(random: Random): Ref {
-    return this.volatileSize === 0 ? 0 : this.#volatile[random.below(this.volatileSize)]
-  }
-
-  // ---- access clocks ----
-
-  /** Marks an access: the LRU clock is set, or the LFU counter decays and perhaps grows. */
-  touch(ref: Ref): void {
-    const words = this.arena.words[ref >>> UNIT_BITS]
-    const at = ((ref & UNIT_MASK) << 1) + 2
-    const meta = words[at]
-    words[at] = (meta & ~0xffffff) | (this.services.lfu ? this.#lfuAccess(meta & 0xffffff) : this.#lruNow())
-  }
-
-  #freshClock(): number {
-    return this.services.lfu ? (this.#minutes() << 8) | 5 : this.#lruNow()
-  }
-
-  #lruNow(): number {
-    return (this.services.clock.nowMs / 1000) & 0xffffff
-  }
-
-  #minutes(): number {
-    return (this.services.clock.nowMs / 60000) & 0xffff
-  }
-
-  #lfuDecayed(clock: number): number {
-    const counter = clock & 255
-    const decay = this.services.lfuDecayMinutes
-    if (decay === 0) return counter
-    const now = this.#minutes()
-    const last = clock >>> 8
-    const elapsed = now >= last ? now - last : 65535 - last + now
-    return Math.max(0, counter - Math.floor(elapsed / decay))
-  }
-
-  #lfuAccess(clock: number): number {
-    const counter = this.#lfuDecayed(clock)
-    const base = Math.max(0, counter - 5)
-    const grows = counter < 255 && this.services.random.unit() < 1 / (base * this.services.lfuLogFactor + 1)
-    return (this.#minutes() << 8) | (grows ? counter + 1 : counter)
-  }
-
-  /** Seconds since the last access (LRU clocks). */
-  idleSeconds(ref: Ref): number {
-    return (this.#lruNow() - (this.#meta(ref) & 0xffffff)) & 0xffffff
-  }
-
-  /** The access counter, decayed to now (LFU clocks). */
-  frequency(ref: Ref): number {
-    return this.#lfuDecayed(this.#meta(ref) & 0xffffff)
-  }
-
-  setIdleSeconds(ref: Ref, seconds: number): void {
-    this.#setMeta(ref, (this.#meta(ref) & ~0xffffff) | ((this.#lruNow() - seconds) & 0xffffff))
-  }
-
-  setFrequency(ref: Ref, frequency: number): void {
-    this.#setMeta(ref, (this.#meta(ref) & ~0xffffff) | (this.#minutes() << 8) | frequency)
   }
 
   /** Bytes of the record and its value, for MEMORY USAGE. */
@@ -652,9 +416,14 @@ export class Database extends Table {
     return blockBytes(front) + 8 + bytes
   }
 
+  /** Bytes taken from the system for keys and values: those in use, and those that stand by. */
+  get reservedBytes(): number {
+    return this.arena.reservedBytes + this.slotBytes + this.sideBytes + this.volatileBytes
+  }
+
   /** Bytes of all keys and values that are in use. */
   get usedBytes(): number {
-    return this.arena.usedBytes + this.slotBytes + this.sideBytes + this.#volatile.byteLength
+    return this.arena.usedBytes + this.slotBytes + this.sideBytes + this.volatileBytes
   }
 }
 

@@ -36,7 +36,7 @@ interface Candidate {
 }
 
 /** What eviction asks of its surroundings. */
-export interface EvictionHooks {
+interface EvictionHooks {
   readonly random: Random
   /** Told of each key after it is gone. */
   onEvicted(db: Database, key: Slice): void

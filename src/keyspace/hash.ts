@@ -21,7 +21,7 @@ import type { Ref } from './arena.js'
 import type { Database } from './database.js'
 import { PackedDraft, replacePacked } from './packed.js'
 import { ElementPositions } from './sample.js'
-import { ByteMap } from './table.js'
+import { ByteMap } from './byte-map.js'
 import { HASH, HASHTABLE, LISTPACK, type LargeValue } from './types.js'
 
 /** The directives that decide when a hash stops being packed; a Config has them. */

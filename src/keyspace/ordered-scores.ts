@@ -23,7 +23,7 @@ import { Slice } from '../../protocol/slice.js'
 import type { Ref } from './arena.js'
 import { compareBytes } from './compare-bytes.js'
 import { CHUNK, CHUNK_BITS, ChunkPool, Group, GROUP, SLAB_BITS, SLAB_MASK } from './order-chunks.js'
-import type { ByteMap } from './table.js'
+import type { ByteMap } from './byte-map.js'
 
 /** Fewer entries are shifted one by one: a native call costs more. */
 const SHIFT_BY_HAND = 24

@@ -9,27 +9,27 @@
  * read once much later, and a payload nobody looked into is sent again as it is.
  */
 import { Crc64 } from '../../protocol/crc64.js'
-import { decode, isTable } from '../../protocol/rdb/decode.js'
-import { encodePayload, encodeSteps, typeFor } from '../../protocol/rdb/encode.js'
+import { decode, isPacked, isTable, readPacked } from '../../protocol/rdb/decode.js'
+import { encodeBody, encodePayload, encodeSteps, measureSteps, typeFor } from '../../protocol/rdb/encode.js'
 import { RdbError } from '../../protocol/rdb/error.js'
 import { RdbInput } from '../../protocol/rdb/input.js'
 import { lengthBytes, writeLength } from '../../protocol/rdb/length.js'
 import { RdbOutput } from '../../protocol/rdb/output.js'
 import { checkFooter, FOOTER_BYTES, footerVersion, RDB_VERSION, readerKnows, TYPE, versionCarries, writeFooter } from '../../protocol/rdb/payload.js'
-import { readString, StringScratch, stringLength, STRING_SLACK, writeString } from '../../protocol/rdb/string.js'
+import { readString, StringScratch, stringLength, writeString } from '../../protocol/rdb/string.js'
 import { TableVerifier } from '../../protocol/rdb/table.js'
 import type { TableSource } from '../../protocol/rdb/value.js'
 import { isWhole } from '../../protocol/resp/request.js'
 import { Slice } from '../../protocol/slice.js'
-import type { Config } from '../config/index.js'
 import type { Ref } from './arena.js'
 import type { Database, LazyPayload } from './database.js'
-import { loadValue, SlicedLoad, stringEncoding } from './load.js'
+import { loadPacked, loadOldForm, loadValue, SlicedLoad, type KeyspaceLimits } from './load.js'
 import { HASH, HASHTABLE, INTSET, LIST, RAW, SET, SKIPLIST, STRING, ZSET, isBytesEncoding, type Encoding, type LargeValue, type ValueType } from './types.js'
+import { encodingOfString } from './string.js'
 import { valueOf } from './values.js'
 
 /** Values up to here are encoded in one go; larger ones in pieces. */
-export const SMALL_PAYLOAD_BYTES = 65536
+const SMALL_PAYLOAD_BYTES = 65536
 /** Table payloads from here on are kept as they came. */
 const LAZY_BYTES_MIN = 4096
 /** What one piece of a large payload holds, about. */
@@ -70,20 +70,41 @@ function bytesType(type: ValueType, encoding: Encoding, version: number): number
  */
 export function smallPayloadBytes(db: Database, ref: Ref, version: number): number {
   const encoding = db.encodingOf(ref)
-  if (!isBytesEncoding(encoding)) return 0
   const type = db.typeOf(ref)
-  if (bytesType(type, encoding, version) < 0) return 0
+  if (!isBytesEncoding(encoding) || bytesType(type, encoding, version) < 0) return encodeAside(db, ref, version)
   db.bytesOf(ref, bytes)
   if (bytes.end - bytes.start > SMALL_PAYLOAD_BYTES) return 0
   return 1 + (type === LIST ? 2 : 0) + stringLength(bytes) + FOOTER_BYTES
 }
 
-/** Writes a small value's payload, uncompressed, and returns the position after it. */
+/** Where small values that are not one run of bytes are encoded while their length is asked for. */
+const aside = new RdbOutput(SMALL_PAYLOAD_BYTES)
+
+/** Encodes a value of moderate size once, to be copied by `writeSmallPayload`. Returns the payload's length. */
+function encodeAside(db: Database, ref: Ref, version: number): number {
+  aside.pos = 0
+  const lazy = db.lazyOf(ref)
+  if (lazy !== undefined) {
+    if (lazy.payload.length > SMALL_PAYLOAD_BYTES) return 0
+  } else if (isBytesEncoding(db.encodingOf(ref))) {
+    if (db.bytesLength(ref) > SMALL_PAYLOAD_BYTES) return 0
+  } else if (db.objectOf(ref).bytes > SMALL_PAYLOAD_BYTES * 2) return 0
+  const value = valueOf(db, ref)
+  const type = typeFor(value, version)
+  aside.byte(type)
+  encodeBody(value, type, aside, { version, compressed: false })
+  return aside.pos > SMALL_PAYLOAD_BYTES ? 0 : aside.pos + FOOTER_BYTES
+}
+
+/** Writes a small value's payload, uncompressed, and returns the position after it; `smallPayloadBytes` came before. */
 export function writeSmallPayload(db: Database, ref: Ref, version: number, out: Buffer, pos: number): number {
   const type = db.typeOf(ref)
+  const encoding = db.encodingOf(ref)
+  const form = isBytesEncoding(encoding) ? bytesType(type, encoding, version) : -1
+  if (form < 0) return writeFooter(out, pos, pos + aside.buf.copy(out, pos, 0, aside.pos), version)
   db.bytesOf(ref, bytes)
   let at = pos
-  out[at++] = bytesType(type, db.encodingOf(ref), version)
+  out[at++] = form
   if (type === LIST) {
     out[at++] = 1
     out[at++] = 2
@@ -118,18 +139,15 @@ export class LargePayload {
     const type = typeFor(value, this.version)
     if (type === TYPE.HASH || type === TYPE.SET || type === TYPE.ZSET)
       if ('table' in value) return 1 + (yield* measureTable(value.table, type)) + FOOTER_BYTES
-    let length = 1 + FOOTER_BYTES
-    const out = new RdbOutput(PIECE_BYTES)
-    for (const _ of encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES)) {
-      length += out.pos
-      out.pos = 0
-      yield
-    }
-    return length + out.pos
+    const options = { version: this.version, compressed: false }
+    return 1 + (yield* measureSteps(value, type, options, PIECE_BYTES)) + FOOTER_BYTES
   }
 
-  /** The payload's bytes in order; each piece is good until the next is asked for, or until the key changes. */
-  *pieces(): Generator<Buffer, void, void> {
+  /**
+   * The payload's bytes in order; each piece is good until the next is asked for, or until the key changes.
+   * Who still needs a piece by then passes true to `next`: its memory is not written again.
+   */
+  *pieces(): Generator<Buffer, void, boolean> {
     const whole = this.#whole
     if (whole !== undefined) {
       for (let at = 0; at < whole.length; at += PIECE_BYTES) yield whole.subarray(at, at + PIECE_BYTES)
@@ -140,7 +158,7 @@ export class LargePayload {
     yield this.#footer()
   }
 
-  *#stringPieces(): Generator<Buffer, void, void> {
+  *#stringPieces(): Generator<Buffer, void, boolean> {
     const value = this.db.bytesOf(this.ref, new Slice())
     const head = Buffer.allocUnsafeSlow(10)
     head[0] = TYPE.STRING
@@ -149,13 +167,16 @@ export class LargePayload {
       yield this.#summed(value.buf.subarray(at, Math.min(at + PIECE_BYTES, value.end)))
   }
 
-  *#valuePieces(): Generator<Buffer, void, void> {
+  *#valuePieces(): Generator<Buffer, void, boolean> {
     const value = valueOf(this.db, this.ref)
     const type = typeFor(value, this.version)
     const out = new RdbOutput(PIECE_BYTES * 2)
     out.byte(type)
-    for (const _ of encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES))
-      yield this.#summed(out.take())
+    for (const _ of encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES)) {
+      const isKept = yield this.#summed(out.buf.subarray(0, out.pos))
+      if (isKept) out.buf = Buffer.allocUnsafeSlow(PIECE_BYTES * 2)
+      out.pos = 0
+    }
     if (out.pos > 0) yield this.#summed(out.take())
   }
 
@@ -190,9 +211,6 @@ function* measureTable(table: TableSource, type: number): Generator<void, number
   return length
 }
 
-/** Bytes to reserve for a small payload of this length. */
-export const SMALL_PAYLOAD_SLACK = STRING_SLACK
-
 // ------------------------------------------------------------------------------------------------ reading
 
 /** A payload that is good, and how to store it under a key that does not exist. */
@@ -211,7 +229,7 @@ const text = new Slice()
  * until it is done; without it the check is made at once. The payload's bytes must stay until it is stored.
  */
 export function verifyPayload(
-  payload: Slice, config: Config, skipChecksum = false, accept?: (version: number) => boolean,
+  payload: Slice, limits: KeyspaceLimits, skipChecksum = false, accept?: (version: number) => boolean,
 ): Verdict | SlicedCheck {
   const { buf, start, end } = payload
   if (checkFooter(buf, start, end, accept, skipChecksum) !== 'ok') return 'footer'
@@ -220,14 +238,27 @@ export function verifyPayload(
   if (!readerKnows(version, type)) return 'data'
   try {
     if (type === TYPE.STRING) return verifiedString(payload)
-    if (isTable(type) && type !== TYPE.LIST && end - start >= LAZY_BYTES_MIN) return new SlicedCheck(payload, version, config)
+    if (isPacked(type)) {
+      const blob = readPacked(type, new RdbInput(buf, start + 1, end), text, scratch)
+      return (db, key) => loadPacked(db, key, type, blob, limits)
+    }
+    if (isTable(type) && type !== TYPE.LIST && end - start >= LAZY_BYTES_MIN) return new SlicedCheck(payload, version, limits)
     const value = decode(type, buf, start + 1, end, version)
-    if ('table' in value && type !== TYPE.LIST && !new TableVerifier(type, buf, start + 1, end, version).step(Infinity)) return 'data'
-    return (db, key) => loadValue(db, key, value, config)
+    if ('table' in value) {
+      if (type === TYPE.LIST) walk(value.table)
+      else if (!new TableVerifier(type, buf, start + 1, end, version).step(Infinity)) return 'data'
+    }
+    return (db, key) => loadOldForm(db, key, type, value, limits) ?? loadValue(db, key, value, limits)
   } catch (error) {
     if (error instanceof RdbError) return 'data'
     throw error
   }
+}
+
+/** Reads a table to its end and goes back. Throws RdbError when an element is corrupt. */
+function walk(table: TableSource): void {
+  for (let more = true; more; ) more = table.next()
+  table.rewind()
 }
 
 function verifiedString(payload: Slice): Verified {
@@ -239,7 +270,7 @@ function verifiedString(payload: Slice): Verified {
     const kept = own ? new Slice(buf, start, end) : new Slice(value.copy())
     return (db, key) => db.setOwnBytes(key, STRING, RAW, kept)
   }
-  return (db, key) => db.setBytes(key, STRING, stringEncoding(buf, start, end), value)
+  return (db, key) => db.setBytes(key, STRING, encodingOfString(value), value)
 }
 
 /** The deep check of a large table, in slices. */
@@ -254,7 +285,7 @@ export class SlicedCheck {
   constructor(
     payload: Slice,
     readonly version: number,
-    readonly config: Config,
+    readonly limits: KeyspaceLimits,
   ) {
     this.payload = isWhole(payload) ? new Slice(payload.buf) : new Slice(payload.copy())
     const { buf, end } = this.payload
@@ -270,11 +301,11 @@ export class SlicedCheck {
       if (error instanceof RdbError) return 'data'
       throw error
     }
-    const { payload, version, config } = this
+    const { payload, version, limits } = this
     const type = this.#type
     const value = decode(type, payload.buf, 1, payload.end, version)
-    if (!('table' in value) || !staysTable(type, value.table.count, config))
-      return (db, key) => loadValue(db, key, value, config)
+    if (!('table' in value) || !staysTable(type, value.table.count, limits))
+      return (db, key) => loadValue(db, key, value, limits)
     const lazy: LazyPayload = {
       payload: payload.buf, version: footerVersion(payload.buf, payload.end), size: value.table.count,
     }
@@ -291,10 +322,10 @@ const TABLE_FORMS: Record<number, readonly [ValueType, Encoding]> = {
 }
 
 /** Whether so many elements are a table for certain, whatever their sizes. */
-function staysTable(type: number, count: number, config: Config): boolean {
-  if (type === TYPE.HASH) return count > config.hashMaxListpackEntries
-  if (type === TYPE.SET) return count > config.setMaxIntsetEntries && count > config.setMaxListpackEntries
-  return type in TABLE_FORMS && count > config.zsetMaxListpackEntries
+function staysTable(type: number, count: number, limits: KeyspaceLimits): boolean {
+  if (type === TYPE.HASH) return count > limits.hashMaxListpackEntries
+  if (type === TYPE.SET) return count > limits.setMaxIntsetEntries && count > limits.setMaxListpackEntries
+  return type in TABLE_FORMS && count > limits.zsetMaxListpackEntries
 }
 
 /** Decodes a payload that was kept as it came. */
@@ -303,7 +334,7 @@ export function materialise(type: ValueType, lazy: LazyPayload): LargeValue {
 }
 
 /** The same in slices. */
-export function slicedLoad(type: ValueType, lazy: LazyPayload): SlicedLoad {
+function slicedLoad(type: ValueType, lazy: LazyPayload): SlicedLoad {
   const value = decode(lazy.payload[0], lazy.payload, 1, lazy.payload.length, Math.max(RDB_VERSION, lazy.version))
   if (!('table' in value)) throw new Error('a payload kept as it came is not a table')
   return new SlicedLoad(type, value.table)

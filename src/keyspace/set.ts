@@ -32,7 +32,7 @@ import type { Ref } from './arena.js'
 import type { Database } from './database.js'
 import { PackedDraft, replacePacked } from './packed.js'
 import { ElementPositions } from './sample.js'
-import { ByteMap } from './table.js'
+import { ByteMap } from './byte-map.js'
 import { HASHTABLE, INTSET, LISTPACK, SET, type LargeValue } from './types.js'
 
 /** The directives that decide how a set is held; a Config has them. */

@@ -9,7 +9,7 @@ import { compareIds, StreamId } from './stream-id.js'
 import { ENTRY_DELETED, ENTRY_SAME_FIELDS, type StreamNode } from './stream-node.js'
 
 /** What the cursor walks: nodes ordered by id. */
-export interface NodeSource {
+interface NodeSource {
   readonly nodeCount: number
   nodeAt(index: number): StreamNode
   /** Index of the last node whose own id is not after this one; -1 when all are after it. */

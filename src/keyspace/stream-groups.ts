@@ -10,7 +10,7 @@
  * Groups and consumers are kept in the order of their names' bytes, as every reply and payload lists them.
  */
 import { Slice } from '../../protocol/slice.js'
-import { addUint64, lowerWord, signedFromWords, subtractInt64, upperWord, type Int64 } from '../../protocol/uint64.js'
+import { addInt64, lowerWord, signedFromWords, subtractInt64, upperWord, type Int64 } from '../../protocol/uint64.js'
 import { IdTable } from './id-table.js'
 import { StreamId } from './stream-id.js'
 
@@ -26,7 +26,7 @@ const COUNT_LOWER = 4
 const PENDING_WORDS = 5
 
 /** Things with a name, in the order of the names' bytes. */
-export class NameList<T extends { readonly name: Slice }> {
+class NameList<T extends { readonly name: Slice }> {
   readonly all: T[] = []
 
   #position(name: Slice): number {
@@ -204,7 +204,7 @@ export class StreamGroups extends NameList<StreamGroup> {
 }
 
 /** What telling a group's progress needs to know of its stream. */
-export interface StreamExtent {
+interface StreamExtent {
   readonly size: number
   readonly firstId: StreamId
   readonly lastId: StreamId
@@ -213,13 +213,13 @@ export interface StreamExtent {
 }
 
 /** Whether XDEL may have removed an entry from `from` on, the stream's first entry still being before it. */
-export function hasTombstonesFrom(stream: StreamExtent, from: StreamId): boolean {
+function hasTombstonesFrom(stream: StreamExtent, from: StreamId): boolean {
   if (stream.size === 0 || stream.maxDeletedId.isZero || stream.firstId.compare(stream.maxDeletedId) > 0) return false
   return from.compare(stream.maxDeletedId) <= 0
 }
 
 /** How many entries were ever added up to this id, as far as that can be told; else ENTRIES_READ_UNKNOWN. */
-export function entriesUpTo(stream: StreamExtent, id: StreamId): Int64 {
+function entriesUpTo(stream: StreamExtent, id: StreamId): Int64 {
   if (stream.entriesAdded === 0) return 0
   const toLast = id.compare(stream.lastId)
   if (stream.size === 0 && toLast <= 0) return stream.entriesAdded
@@ -236,7 +236,7 @@ export function entriesUpTo(stream: StreamExtent, id: StreamId): Int64 {
 /** Notes that a group has been given the entry of this id, which is after all it was given before. */
 export function advanceGroup(stream: StreamExtent, group: StreamGroup, id: StreamId): void {
   if (group.entriesRead !== ENTRIES_READ_UNKNOWN && !hasTombstonesFrom(stream, id))
-    group.entriesRead = addUint64(group.entriesRead, 1)
+    group.entriesRead = addInt64(group.entriesRead, 1)
   else if (stream.entriesAdded !== 0) group.entriesRead = entriesUpTo(stream, id)
   group.lastId.copy(id)
 }

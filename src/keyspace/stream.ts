@@ -27,7 +27,7 @@ const HEAD_MAX = 1024
 const NODE_OVERHEAD_BYTES = 160
 
 /** When a node is full (`stream-node-max-bytes`, `stream-node-max-entries`; 0 is no limit). */
-export interface NodeLimits {
+interface NodeLimits {
   readonly streamNodeMaxBytes: number
   readonly streamNodeMaxEntries: number
 }

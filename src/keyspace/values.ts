@@ -12,7 +12,7 @@ import type { LargeList } from './list.js'
 import { OrderCursor } from './order-cursor.js'
 import type { LargeSet } from './set.js'
 import { streamValue } from './stream-value.js'
-import type { ByteMap } from './table.js'
+import type { ByteMap } from './byte-map.js'
 import { HASH, INTSET, LISTPACK, LIST, SET, STREAM, STRING, ZSET, type LargeValue } from './types.js'
 import type { LargeSortedSet } from './zset.js'
 
@@ -70,15 +70,12 @@ class MapSource implements TableSource {
 
   next(): boolean {
     const { map } = this
-    const end = map.positions
-    while (this.#position < end) {
-      const ref = map.refAtPosition(this.#position++)
-      if (ref === 0) continue
-      map.keyAt(ref, this.first)
-      if (this.hasValues) map.valueAt(ref, this.second)
-      return true
-    }
-    return false
+    const ref = map.nextRecord(this.#position)
+    if (ref === 0) return false
+    this.#position = map.walkAt
+    map.keyAt(ref, this.first)
+    if (this.hasValues) map.valueAt(ref, this.second)
+    return true
   }
 
   rewind(): void {

@@ -7,7 +7,7 @@
  * and its kin and of ZRANGESTORE are packed where they fit.
  */
 import { LP_EMPTY_BYTES, lpCount, lpDelete, lpEmpty, lpFind, lpNext, lpSeek } from '../../protocol/rdb/listpack.js'
-import type { Slice } from '../../protocol/slice.js'
+import { Slice } from '../../protocol/slice.js'
 import type { Ref } from './arena.js'
 import type { Database } from './database.js'
 import { PackedDraft, replacePacked } from './packed.js'
@@ -15,6 +15,8 @@ import { LISTPACK, SKIPLIST, ZSET } from './types.js'
 import type { LargeSortedSet } from './zset.js'
 import { LISTPACK_BYTES_MAX, packedInsert, packedScore, packSortedSet, unpackSortedSet } from './zset-packed.js'
 import { largeSortedSetOf } from './zset-walk.js'
+
+const packed = new Slice()
 
 /** The directives that decide when a sorted set stops being packed; a Config has them. */
 export interface SortedSetLimits {
@@ -34,6 +36,15 @@ export const INCREMENT = 16
  * Only `added` and `updated` are changes.
  */
 export type AddOutcome = 'added' | 'updated' | 'unchanged' | 'refused' | 'not-a-number'
+
+/**
+ * Makes a packed sorted set large whatever its size; returns its record. One that is in flight stays as it is: its
+ * bytes are being sent.
+ */
+export function enlargeSortedSet(db: Database, ref: Ref): Ref {
+  if (db.encodingOf(ref) !== LISTPACK || db.holdOf(ref) !== undefined) return ref
+  return db.replaceObject(ref, SKIPLIST, unpackSortedSet(db.bytesOf(ref, packed)))
+}
 
 /**
  * Changes a sorted set: `open`, then any number of changes, then `commit` under its key (or, when the sorted

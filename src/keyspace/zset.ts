@@ -16,7 +16,7 @@ import type { Ref } from './arena.js'
 import { OrderBuilder } from './order-builder.js'
 import { OrderCursor } from './order-cursor.js'
 import { OrderedScores } from './ordered-scores.js'
-import { ByteMap } from './table.js'
+import { ByteMap } from './byte-map.js'
 import type { LargeValue } from './types.js'
 
 const SCORE_BYTES = 8

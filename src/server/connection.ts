@@ -12,8 +12,13 @@ import type { Engine } from '../engine/engine.js'
 import type { Session, SessionLink } from '../engine/session.js'
 import { SocketWriter } from './socket-writer.js'
 
-/** Output that may wait for a slow client before its requests are no longer read. */
-const OUTPUT_PAUSE_BYTES = 4 * 1024 * 1024
+/**
+ * Output that may wait for a slow client before its requests are no longer executed. Plenty, because a client
+ * may send all of a long pipeline before it reads the first reply: then neither side would go on.
+ */
+const OUTPUT_PAUSE_BYTES = 64 * 1024 * 1024
+/** Replies to one chunk are sent when they are together, but not more than this at a time. */
+const FLUSH_BYTES = 1024 * 1024
 /** A reply buffer that grew beyond this is given back. */
 const REPLY_KEEP_BYTES = 1024 * 1024
 /** Requests that a client may send ahead while its session waits. */
@@ -29,6 +34,8 @@ export class Connection implements SessionLink {
   #running = false
   #closed = false
   #readingPaused = false
+  /** Requests wait until the client has read some of its replies. */
+  #stalled = false
 
   constructor(
     readonly engine: Engine,
@@ -36,7 +43,7 @@ export class Connection implements SessionLink {
     readonly onClose: (connection: Connection) => void,
     plain: boolean,
   ) {
-    this.#writer = new SocketWriter(socket, () => this.#maybeRead(), plain)
+    this.#writer = new SocketWriter(socket, () => this.#onRoom(), plain)
     this.#args = new Args(this.parser.words)
     this.session = engine.openSession(this)
     socket.on('error', () => this.destroy())
@@ -73,6 +80,7 @@ export class Connection implements SessionLink {
   receive(chunk: Buffer, bytes: number): void {
     if (this.#closed || this.session.closing) return
     this.session.bytesIn += bytes
+    this.engine.stats.reads++
     const engine = this.engine
     engine.clock.refresh()
     this.parser.bulkBytesMax = engine.config.protoMaxBulkLen
@@ -80,7 +88,10 @@ export class Connection implements SessionLink {
     if (!this.#isBlocked) this.#process()
     this.parser.keep()
     if (this.#isBlocked) this.#maybeRead()
-    if (this.parser.keptBytes > engine.config.clientQueryBufferLimit) this.destroy()
+    if (this.parser.keptBytes + this.session.queueBytes > engine.config.clientQueryBufferLimit) {
+      engine.stats.queryLimitCloses++
+      this.destroy()
+    }
   }
 
   #process(): void {
@@ -92,9 +103,13 @@ export class Connection implements SessionLink {
       if (!this.#pending) {
         parser.authenticated = session.authenticated
         const found = parser.next()
+        if (parser.passedEmpty) {
+          parser.passedEmpty = false
+          if (session.replyMode === 'skip') session.replyMode = 'on'
+        }
         if (found === 'more') break
         if (found === 'error') {
-          engine.reply.error(`ERR ${parser.errorText}`)
+          if (session.replyMode === 'on') engine.reply.error(`ERR ${parser.errorText}`)
           session.closing = true
           break
         }
@@ -104,6 +119,7 @@ export class Connection implements SessionLink {
       this.#pending = outcome === 'wait'
       parser.wait(this.#pending)
       if (outcome !== 'done' || session.closing || this.#closed) break
+      if (engine.reply.pos > FLUSH_BYTES && this.#flushEarly()) break
     }
     this.#running = false
     engine.leave(this.#flush)
@@ -111,14 +127,32 @@ export class Connection implements SessionLink {
     else this.#maybeRead()
   }
 
+  /** Sends what there is of the replies. True when the client has to read before it gets more. */
+  #flushEarly(): boolean {
+    this.#flush()
+    this.#stalled = this.#writer.waitingBytes > OUTPUT_PAUSE_BYTES
+    return this.#stalled || this.#closed
+  }
+
+  #onRoom(): void {
+    if (this.#stalled && this.#writer.waitingBytes <= OUTPUT_PAUSE_BYTES) {
+      this.#stalled = false
+      if (!this.#pending || !this.session.waiting) this.resume()
+    }
+    this.#maybeRead()
+  }
+
   readonly #flush = (): void => {
     const reply = this.engine.reply
     if (reply.pos === 0) return
     if (!this.#closed) {
       this.session.bytesOut += reply.pos
+      this.engine.stats.writes++
       // Written at once: the buffer is free again. Otherwise it belongs to the socket now.
       if (!this.#writer.write(reply.buf.subarray(0, reply.pos)) || reply.buf.length > REPLY_KEEP_BYTES)
         reply.buf = Buffer.from(new ArrayBuffer(65536))
+      const { hardBytes } = this.engine.config.clientOutputBufferLimit.normal
+      if (hardBytes > 0 && this.#writer.waitingBytes > hardBytes) this.destroy()
     }
     reply.pos = 0
   }
@@ -134,7 +168,11 @@ export class Connection implements SessionLink {
 
   /** The session waits: its further requests are kept. */
   get #isBlocked(): boolean {
-    return this.#pending || this.session.suspension !== undefined
+    return this.#pending || this.#stalled || this.session.suspension !== undefined
+  }
+
+  sendReply(): void {
+    this.#flush()
   }
 
   send(bytes: Buffer): void {
@@ -144,7 +182,7 @@ export class Connection implements SessionLink {
   }
 
   resume(): void {
-    if (this.#closed || this.#running || this.session.suspension !== undefined) return
+    if (this.#closed || this.#running || this.#stalled || this.session.suspension !== undefined) return
     this.#process()
     this.parser.keep()
   }

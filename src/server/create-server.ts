@@ -29,6 +29,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Keyferr
   for (const [name, value] of Object.entries(settings)) {
     const words = name === 'save' && value === '' ? [''] : value.split(' ')
     const refusal = config.assign(name, words)
+    if (refusal === undefined) throw new Error(`there is no directive '${name}'`)
     if (typeof refusal === 'string') throw new Error(`directive '${name}' does not take '${value}': ${refusal}`)
   }
   const server = new Server(config, options.log ?? silentLog)

@@ -4,6 +4,7 @@
  */
 import { migrationsOf } from '../../commands/migrate.js'
 import type { Engine } from '../engine/engine.js'
+import { traffic } from '../engine/rates.js'
 import { expireCycle } from '../keyspace/expiry.js'
 import type { Logger } from './logger.js'
 import type { Memory } from './memory.js'
@@ -23,18 +24,26 @@ export class Housekeeping {
   ) {}
 
   start(): void {
+    this.stop()
     this.#timer = setInterval(() => this.turn(), 1000 / this.engine.config.hz)
   }
 
   stop(): void {
     clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Goes on at the pace of a changed `hz`. */
+  followPace(): void {
+    if (this.#timer !== undefined) this.start()
   }
 
   /** One turn; a test with a clock of its own may call it. */
   turn(): void {
     const { engine } = this
     engine.clock.refresh()
-    engine.rates.sample(engine.clock.nowMs, engine.stats.commands, engine.bytesIn, engine.bytesOut)
+    const { bytesIn, bytesOut } = traffic(engine.stats, engine.sessions)
+    engine.rates.sample(engine.clock.nowMs, engine.stats.commands, bytesIn, bytesOut)
     if (engine.cronPaused) return
     if (this.#turns++ % engine.config.hz === 0) {
       this.memory.refresh()
@@ -47,9 +56,10 @@ export class Housekeeping {
   }
 
   #moveTables(): void {
-    const until = performance.now() + MOVE_BUDGET_MS
-    for (const db of this.engine.databases)
-      while (db.move(MOVE_SLOTS)) if (performance.now() > until) return
+    const { clock, databases } = this.engine
+    const until = clock.monotonicMs() + MOVE_BUDGET_MS
+    for (const db of databases)
+      while (db.move(MOVE_SLOTS)) if (clock.monotonicMs() > until) return
   }
 
   #closeIdle(): void {

@@ -13,6 +13,7 @@ export function keyspaceServices(clock: Clock, random: Random, config: Config): 
     lfu: false,
     lfuLogFactor: 10,
     lfuDecayMinutes: 1,
+    noTouch: false,
     expiryFrozen: false,
     onExpired: () => undefined,
     materialise: (_db, type, lazy) => materialise(type, lazy),

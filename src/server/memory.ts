@@ -1,14 +1,23 @@
 /**
  * How much memory is in use. Asking the system is too dear for every command, so it is asked at the
- * housekeeping's pace, and between two readings the arenas' growth is added.
+ * housekeeping's pace for all that is not in the databases' arenas; the arenas tell at any time what they use.
+ *
+ *     used = least of the last readings of (heap + external memory - what the arenas reserved) + what the arenas use
+ *
+ * The least, because a reading contains what the collector has not collected yet, and evicting keys would not
+ * make that less.
  */
 import type { Engine } from '../engine/engine.js'
 import { evict } from '../keyspace/eviction.js'
 
+const READINGS = 8
+
 export class Memory {
   #engine: Engine | undefined
-  #readBytes = 0
-  #keyspaceBytesThen = 0
+  /** The last readings of what is not in the databases, and the least of them. */
+  readonly #readings = new Float64Array(READINGS).fill(Infinity)
+  #nextReading = 0
+  #otherBytes = 0
   /** The most ever in use. */
   peakBytes = 0
   residentBytes = 0
@@ -21,15 +30,17 @@ export class Memory {
   /** Asks the system; called by the housekeeping. */
   refresh(): void {
     const usage = process.memoryUsage()
-    this.#readBytes = usage.heapUsed + usage.external
+    let reserved = 0
+    for (const db of this.#engine?.databases ?? []) reserved += db.reservedBytes
+    this.#readings[this.#nextReading++ % READINGS] = Math.max(0, usage.heapUsed + usage.external - reserved)
+    this.#otherBytes = Math.min(...this.#readings)
     this.residentBytes = usage.rss
-    this.#keyspaceBytesThen = this.#keyspaceBytes()
-    this.peakBytes = Math.max(this.peakBytes, this.#readBytes)
+    this.peakBytes = Math.max(this.peakBytes, this.usedBytes())
   }
 
   /** Bytes in use, as `used_memory` and `maxmemory` count them. */
   usedBytes(): number {
-    return this.#readBytes + this.#keyspaceBytes() - this.#keyspaceBytesThen
+    return this.#otherBytes + this.#keyspaceBytes()
   }
 
   /** Whether a command that needs memory may run: evicts keys by the policy when the limit is reached. */

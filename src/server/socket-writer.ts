@@ -18,7 +18,7 @@ interface WriteRequest {
 }
 
 interface Handle {
-  writeBuffer(request: WriteRequest, bytes: Buffer): number
+  writeBuffer: (request: WriteRequest, bytes: Buffer) => number
   readonly writeQueueSize: number
 }
 

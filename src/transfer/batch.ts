@@ -9,6 +9,7 @@
  * encodes for at most about a millisecond. It knows neither the store that the entries come from nor the
  * protocol of the link.
  */
+import { monotonicMs } from '../clock.js'
 
 /** Entries of a batch, by number. */
 export interface BatchSource {
@@ -19,9 +20,16 @@ export interface BatchSource {
    * `ENTRY_ROOM_BYTES` bytes of room.
    */
   write(i: number, out: Buffer, pos: number): number
-  /** A large entry in pieces; an undefined piece means "some work done, nothing to send yet". */
-  large(i: number): Iterator<Buffer | undefined>
+  /**
+   * A large entry in pieces; an undefined piece means "some work done, nothing to send yet". 'replies' waits
+   * until the entries before it are answered, 'refusal' a moment for an early refusal of this one, 'last' comes
+   * before the last piece. Told with `next` whether the
+   * piece before is still needed: its memory may not be written again.
+   */
+  large(i: number): Iterator<Piece, void, boolean>
 }
+
+export type Piece = Buffer | undefined | 'replies' | 'refusal' | 'last'
 
 /** The target's answer to an entry: undefined for success, or its error line without the minus. */
 export type Settle = (i: number, error: string | undefined) => void
@@ -48,11 +56,21 @@ export class Premature extends Error {
 }
 
 /** The room that `BatchSource.write` may rely on. */
-export const ENTRY_ROOM_BYTES = 131072
+const ENTRY_ROOM_BYTES = 131072
 const CHUNK_BYTES = 65536
 const WAITING_BYTES_MAX = 1024 * 1024
 const TURN_MS = 1
+/** How long an early refusal is waited for. */
+const REFUSAL_MS = 50
 const ENTRIES_PER_CLOCK_READ = 32
+
+/** Chunks between two uses: making one costs more than a small batch. */
+const spareChunks: Buffer[] = []
+const SPARE_CHUNKS_MAX = 8
+
+function takeChunk(): Buffer {
+  return spareChunks.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES + ENTRY_ROOM_BYTES)
+}
 
 /**
  * Sends a batch. `finished` is called once: when every entry has been sent and answered, or with what the
@@ -66,9 +84,13 @@ export class Batch {
   /** Numbers of the entries sent, in order, when some were left out. */
   #sent: number[] | undefined
   #sentCount = 0
-  #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES + ENTRY_ROOM_BYTES)
+  #chunk = takeChunk()
   #fill = 0
-  #pieces: Iterator<Buffer | undefined> | undefined
+  #pieces: Iterator<Piece, void, boolean> | undefined
+  /** The last piece has not left yet. */
+  #pieceWaits = false
+  /** The pieces wait until the entries before theirs are answered. */
+  #awaitsReplies = false
   #scheduled = false
   #stopped = false
 
@@ -101,19 +123,34 @@ export class Batch {
     return i < this.#next || (i === this.#next && this.#pieces !== undefined)
   }
 
+  /** A large entry had been begun and was not finished. */
+  get brokeWithin(): boolean {
+    return this.#pieces !== undefined
+  }
+
   #answered(error: string | undefined): void {
     if (this.#stopped) return
     const i = this.#sent === undefined ? this.#settled : this.#sent[this.#settled]
     // An entry may be refused half-way; taken it can only be when all of it has left.
-    if (error === undefined && i >= this.#handed) return this.#fail(new Premature())
+    if (error === undefined && i >= this.#handed && !this.#hasJustEnded(i)) return this.#fail(new Premature())
     this.#settled++
     this.settle(i, error)
     this.#checkFinished()
+    if (this.#awaitsReplies) this.#pump()
+  }
+
+  /** Whether entry i is a large one whose last piece has been sent: its iterator had no turn to say so. */
+  #hasJustEnded(i: number): boolean {
+    if (i !== this.#next || this.#pieces?.next().done !== true) return false
+    this.#pieces = undefined
+    this.#handed = ++this.#next
+    return true
   }
 
   #checkFinished(): void {
     if (this.#stopped || this.#next < this.source.count || this.#settled < this.#sentCount) return
     this.#stopped = true
+    if (spareChunks.length < SPARE_CHUNKS_MAX) spareChunks.push(this.#chunk)
     this.finished()
   }
 
@@ -124,6 +161,8 @@ export class Batch {
 
   #pump(): void {
     if (this.#stopped || this.#scheduled) return
+    if (this.#awaitsReplies && this.#settled < this.#sentCount - 1) return
+    this.#awaitsReplies = false
     try {
       this.#sendSome()
     } catch (failure) {
@@ -132,17 +171,18 @@ export class Batch {
   }
 
   #sendSome(): void {
-    const until = performance.now() + TURN_MS
+    const until = monotonicMs() + TURN_MS
     const count = this.source.count
     let unclocked = 0
     while (this.#next < count) {
       if (this.link.waitingBytes > WAITING_BYTES_MAX) return
-      if (this.#pieces !== undefined) this.#sendPiece()
-      else this.#writeNext()
+      if (this.#pieces !== undefined) {
+        if (!this.#sendPiece()) return
+      } else this.#writeNext()
       if (this.#fill >= CHUNK_BYTES) this.#flush()
       if (++unclocked >= ENTRIES_PER_CLOCK_READ || this.#pieces !== undefined) {
         unclocked = 0
-        if (performance.now() > until) return this.#later()
+        if (monotonicMs() > until) return this.#later()
       }
     }
     this.#flush()
@@ -183,19 +223,32 @@ export class Batch {
     this.link.expect(1)
   }
 
-  #sendPiece(): void {
-    const step = (this.#pieces as Iterator<Buffer | undefined>).next()
-    if (step.done === true) {
+  /** False when it must be waited before the next one. */
+  #sendPiece(): boolean {
+    const { done, value } = (this.#pieces as Iterator<Piece, void, boolean>).next(this.#pieceWaits)
+    if (done === true) {
       this.#pieces = undefined
       this.#handed = ++this.#next
-    } else if (step.value !== undefined) this.link.send(step.value)
+    } else if (value === 'refusal') {
+      this.#scheduled = true
+      setTimeout(() => {
+        this.#scheduled = false
+        this.#pump()
+      }, REFUSAL_MS)
+      return false
+    } else if (value === 'replies') {
+      this.#awaitsReplies = this.#settled < this.#sentCount - 1
+      return !this.#awaitsReplies
+    } else if (value === 'last') this.#handed = this.#next + 1
+    else if (value !== undefined) this.#pieceWaits = !this.link.send(value)
+    return true
   }
 
   #flush(): void {
-    this.#handed = this.#next
+    this.#handed = Math.max(this.#handed, this.#next)
     if (this.#fill === 0) return
     const reusable = this.link.send(this.#chunk.subarray(0, this.#fill))
-    if (!reusable) this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES + ENTRY_ROOM_BYTES)
+    if (!reusable) this.#chunk = takeChunk()
     this.#fill = 0
   }
 }

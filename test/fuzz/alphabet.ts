@@ -88,6 +88,8 @@ export const words: Record<string, Maker> = {
   // Numbers.
   integer: ({ chance }) => (chance.hits(0.85) ? String(chance.between(-3, 12)) : chance.pick([...INT64_ENDS, ...ODD_NUMBERS, '100', '-100'])),
   index: ({ chance }) => (chance.hits(0.93) ? String(chance.between(-8, 12)) : chance.pick([...INT64_ENDS, ...ODD_NUMBERS, '1000', '-1000'])),
+  // For LSET: valkey-server cuts its index to 32 bits, so that 9223372036854775806 is -2.
+  shortIndex: ({ chance }) => (chance.hits(0.93) ? String(chance.between(-8, 12)) : chance.pick([...ODD_NUMBERS, '1000', '-1000'])),
   count: ({ chance }) => (chance.hits(0.9) ? String(chance.between(0, 8)) : chance.pick(['-1', '-3', '1000', '9223372036854775807', '9223372036854775808', 'abc', '-9223372036854775808'])),
   offset: ({ chance }) => (chance.hits(0.9) ? String(chance.between(0, 80)) : chance.pick(['-1', '1048575', '1048576', '4294967295', '4294967296', '9223372036854775807', 'abc', '3000'])),
   bit: ({ chance }) => (chance.hits(0.95) ? chance.pick(['0', '1']) : chance.pick(['2', '-1', 'x'])),

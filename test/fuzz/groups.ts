@@ -82,7 +82,7 @@ const LIST = group('list', 'l', `
   2x RPOP $key [$count]
   2x LLEN $key
   3x LINDEX $key $index
-  3x LSET $key $index $element
+  3x LSET $key $shortIndex $element
   4x LRANGE $key $index $index
   LRANGE $key 0 -1
   2x LTRIM $key $index $index

@@ -53,7 +53,10 @@ export function makeRound(seed: number, groups: readonly Group[], length: number
   const chance = new Chance(seed, groups.length)
   const chosen = chance.hits(0.6) ? [chance.pick(groups)] : [chance.pick(groups), chance.pick(groups), chance.pick(groups)]
   const limits: Record<string, string> = {}
-  if (chance.hits(0.8)) for (const [name, values] of Object.entries(LIMITS)) limits[name] = chance.pick(values)
+  if (chance.hits(0.8)) {
+    for (const [name, values] of Object.entries(LIMITS)) limits[name] = chance.pick(values)
+    settleSetLimits(limits)
+  }
   const context: Context = { chance, prefix: 's', lastCount: 1, payloads, now: Math.floor(Date.now() / 3_600_000) * 3_600_000 }
   const steps: Step[] = []
   const wheel = new Map(chosen.map((group) => [group, weighted(group.lines)]))
@@ -64,12 +67,24 @@ export function makeRound(seed: number, groups: readonly Group[], length: number
     context.prefix = group.prefix
     if (usesTwo && chance.hits(0.2)) connection = connection === 0 ? 1 : 0
     let words = produce(chance.pick(wheel.get(group) ?? []), context)
-    if (chance.hits(0.05) && maySpoil(words)) words = spoil(words, context)
+    if (chance.hits(0.05) && maySpoil(words)) {
+      const spoiled = spoil(words, context)
+      if (!readsClock(spoiled)) words = spoiled
+    }
     if (chance.hits(0.1)) words[0] = String(words[0]).toLowerCase()
     steps.push({ connection, words })
     steps.push(...settle(words, connection))
   }
   return { seed, resp: chance.hits(0.5) ? 2 : 3, groups: [...new Set(chosen.map((group) => group.name))], limits, steps }
+}
+
+/**
+ * What SUNIONSTORE and SDIFFSTORE make of a hash table would depend on its order, if integers alone could make a set too
+ * large to be packed that one other member, coming first, would have left a listpack.
+ */
+function settleSetLimits(limits: Record<string, string>): void {
+  const most = Math.min(Number(limits['set-max-intset-entries']), Number(limits['set-max-listpack-entries']))
+  limits['set-max-listpack-entries'] = String(most)
 }
 
 /** The steps without those whose `settle` step has been dropped. */
@@ -82,10 +97,16 @@ export function settled(steps: readonly Step[]): Step[] {
 
 /**
  * Left alone: what would break a promise the syntax makes. Keys for lexicographic ranges keep one score; a refused AUTH in a
- * pipeline gets no reply at all from a real server (it drops the error when earlier replies are still unsent).
+ * pipeline gets no reply at all from a real server (it drops the error when earlier replies are still unsent); LSET's index is
+ * cut to 32 bits there.
  */
 function maySpoil(words: readonly Word[]): boolean {
-  return !String(words[1]).startsWith('lex') && !/^(auth|hello)$/i.test(String(words[0]))
+  return !String(words[1]).startsWith('lex') && !/^(auth|hello|lset)$/i.test(String(words[0]))
+}
+
+/** XADD with `*` takes the time for its id. */
+function readsClock(words: readonly Word[]): boolean {
+  return /^xadd$/i.test(String(words[0])) && words.includes('*')
 }
 
 function weighted(lines: readonly Syntax[]): Syntax[] {

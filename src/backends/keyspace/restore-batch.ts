@@ -11,7 +11,7 @@ import { integerLength, writeInteger } from '../../../protocol/number.js'
 import { Slice } from '../../../protocol/slice.js'
 import type { Database } from '../../keyspace/database.js'
 import { LargePayload, smallPayloadBytes, writeSmallPayload } from '../../keyspace/payload.js'
-import type { BatchSource } from '../../transfer/batch.js'
+import type { BatchSource, Piece } from '../../transfer/batch.js'
 
 /** Names of keys, one behind the other. */
 export class KeyNames {
@@ -20,7 +20,7 @@ export class KeyNames {
   #fill = 0
 
   constructor(bytes = 256) {
-    this.#bytes = Buffer.allocUnsafeSlow(bytes)
+    this.#bytes = Buffer.allocUnsafe(bytes)
   }
 
   get count(): number {
@@ -56,9 +56,25 @@ export interface RestoreOptions {
    * then copies: what follows may change the value before they are sent.
    */
   readonly onEncoded?: (i: number) => void
+  /**
+   * For a second attempt: a value that the target may refuse for its size alone, and close the connection, is
+   * sent only after all before it is settled, and its length alone first, or the refusal would be lost.
+   */
+  readonly cautious?: boolean
 }
 
+/** The smallest `proto-max-bulk-len` that a server can be given. */
+const REFUSABLE_BYTES = 1024 * 1024
+
 const CRLF = 0x0a0d
+
+/** What stands around key, time to live and payload: without REPLACE, and with it. */
+const headOf = (command: string, words: number): Buffer => Buffer.from(`*${words}\r\n$${command.length}\r\n${command}\r\n$`)
+const HEADS = {
+  RESTORE: [headOf('RESTORE', 4), headOf('RESTORE', 5)],
+  'RESTORE-ASKING': [headOf('RESTORE-ASKING', 4), headOf('RESTORE-ASKING', 5)],
+} as const
+const TAILS = [Buffer.from('\r\n'), Buffer.from('\r\n$7\r\nREPLACE\r\n')] as const
 
 export class RestoreBatch implements BatchSource {
   readonly #head: Buffer
@@ -72,9 +88,8 @@ export class RestoreBatch implements BatchSource {
     readonly chosen: readonly number[] | undefined,
     readonly options: RestoreOptions,
   ) {
-    const { command, replace } = options
-    this.#head = Buffer.from(`*${replace ? 5 : 4}\r\n$${command.length}\r\n${command}\r\n$`)
-    this.#tail = Buffer.from(replace ? '\r\n$7\r\nREPLACE\r\n' : '\r\n')
+    this.#head = HEADS[options.command][options.replace ? 1 : 0]
+    this.#tail = TAILS[options.replace ? 1 : 0]
   }
 
   get count(): number {
@@ -124,7 +139,7 @@ export class RestoreBatch implements BatchSource {
     return at
   }
 
-  *large(i: number): Generator<Buffer | undefined, void, void> {
+  *large(i: number): Generator<Piece, void, boolean> {
     const { db, options } = this
     const key = this.names.at(this.nameOf(i), new Slice())
     const ref = db.findKey(key)
@@ -139,9 +154,17 @@ export class RestoreBatch implements BatchSource {
     let at = this.#writeFront(key, this.#ttl(ref), front, 0)
     at = writeInteger(step.value, front, at)
     at = front.writeUInt16LE(CRLF, at)
+    const cautious = options.cautious === true && step.value > REFUSABLE_BYTES
+    if (cautious) yield 'replies'
     yield front.subarray(0, at)
-    for (const piece of payload.pieces()) yield options.onEncoded === undefined ? piece : Buffer.from(piece)
+    if (cautious) yield 'refusal'
+    const pieces = payload.pieces()
+    let isKept = false
+    for (let piece = pieces.next(isKept); piece.done !== true; piece = pieces.next(isKept))
+      isKept = yield options.onEncoded === undefined ? piece.value : Buffer.from(piece.value)
     options.onEncoded?.(this.nameOf(i))
+    // The target may answer the last piece before this generator is asked again.
+    yield 'last'
     yield this.#tail
   }
 }

@@ -110,6 +110,8 @@ function addressOf(target: Target): string {
   return `${target.host}:${target.port}`
 }
 
-function nameOf(target: Target): string {
-  return JSON.stringify([target.host, target.port, target.user, target.password, target.tls !== undefined])
+/** What links must agree on to be shared. */
+function nameOf({ host, port, user, password, tls }: Target): string {
+  if (password === undefined && tls === undefined) return `${host}:${port}`
+  return JSON.stringify([host, port, user, password, tls !== undefined])
 }

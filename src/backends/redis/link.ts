@@ -10,9 +10,10 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import respjs from 'respjs'
+import { monotonicMs } from '../../clock.js'
 import type { BatchLink } from '../../transfer/batch.js'
 import { LinkFault, type FaultKind } from '../../transfer/outcome.js'
-import { ReplyLines } from './reply-lines.js'
+import { ReplyLines, type LineKind } from './reply-lines.js'
 
 /** Whom to connect to, and as whom. Links are only shared between commands that agree on all of it. */
 export interface Target {
@@ -24,6 +25,9 @@ export interface Target {
   /** TLS settings when the link is to be encrypted. */
   readonly tls: import('node:tls').ConnectionOptions | undefined
 }
+
+/** All links read into one buffer: a chunk is consumed before the next one is read. */
+const readBuffer = Buffer.from(new ArrayBuffer(65536))
 
 /** Node's timers take no longer time. */
 const TIMER_MS_MAX = 2147483647
@@ -43,6 +47,7 @@ export class Link implements BatchLink {
   #onReply: (error: string | undefined) => void = ignore
   #onRoom: () => void = ignore
   #timer: NodeJS.Timeout | undefined
+  #timerDueMs = 0
   #timeoutMs = 0
   #lastProgressMs = 0
   #lastQueued = 0
@@ -51,10 +56,16 @@ export class Link implements BatchLink {
 
   constructor(readonly target: Target, connectTls?: typeof import('node:tls').connect) {
     const { host, port, tls } = target
-    this.#socket = tls === undefined || connectTls === undefined
-      ? connectTcp({ host, port, noDelay: true }) : connectTls({ host, port, ...tls })
+    if (tls === undefined || connectTls === undefined) {
+      const onread = { buffer: readBuffer, callback: (bytes: number): boolean => this.#receive(readBuffer, bytes) }
+      this.#socket = connectTcp({ host, port, noDelay: true, onread })
+    } else {
+      this.#socket = connectTls({ host, port, ...tls })
+      this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk, chunk.length))
+    }
     this.#socket.setNoDelay(true)
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
+    // A link alone keeps no process alive: the server that moves keys does.
+    this.#socket.unref()
     this.#socket.on('drain', () => {
       this.progress()
       this.#onRoom()
@@ -83,8 +94,16 @@ export class Link implements BatchLink {
     this.#inUse = true
     this.#timeoutMs = timeoutMs
     this.progress()
-    this.#timer ??= setTimeout(this.#checkIdle, Math.min(timeoutMs, TIMER_MS_MAX))
-    this.#socket.ref()
+    // A timer left by the use before serves this one too, unless it is due too late.
+    if (this.#timer !== undefined && this.#timerDueMs <= this.#lastProgressMs + timeoutMs) return
+    clearTimeout(this.#timer)
+    this.#armTimer(timeoutMs)
+  }
+
+  #armTimer(ms: number): void {
+    const delayMs = Math.min(TIMER_MS_MAX, Math.max(1, ms))
+    this.#timerDueMs = this.#lastProgressMs + this.#timeoutMs
+    this.#timer = setTimeout(this.#checkIdle, delayMs).unref()
   }
 
   /** Ends it: the link waits for its next use. */
@@ -94,9 +113,6 @@ export class Link implements BatchLink {
     this.onFault = undefined
     this.#onReply = ignore
     this.#onRoom = ignore
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#socket.unref()
   }
 
   get isOpen(): boolean {
@@ -110,16 +126,16 @@ export class Link implements BatchLink {
     const queued = this.waitingBytes + (handleOf(this.#socket)?.writeQueueSize ?? 0)
     if (queued !== this.#lastQueued) this.progress()
     this.#lastQueued = queued
-    const idleMs = performance.now() - this.#lastProgressMs
+    const idleMs = monotonicMs() - this.#lastProgressMs
     if (idleMs >= this.#timeoutMs) {
       const kind = this.#connected ? this.#direction : 'connect'
       return this.#fail(kind, true, `nothing moved for ${this.#timeoutMs} ms`)
     }
-    this.#timer = setTimeout(this.#checkIdle, Math.min(TIMER_MS_MAX, Math.max(1, this.#timeoutMs - idleMs)))
+    this.#armTimer(this.#timeoutMs - idleMs)
   }
 
   progress(): void {
-    this.#lastProgressMs = performance.now()
+    this.#lastProgressMs = monotonicMs()
   }
 
   /** Bytes that the socket has not handed to the system yet. */
@@ -182,24 +198,27 @@ export class Link implements BatchLink {
     return refusal
   }
 
-  #receive(chunk: Buffer): void {
+  /** Reads what arrived; true, so that Node goes on reading. */
+  #receive(chunk: Buffer, bytes: number): boolean {
     this.progress()
-    if (this.#raw !== undefined) return this.#raw(chunk)
-    const fine = this.#lines.feed(chunk, 0, chunk.length, (kind, text) => {
-      if (this.#expected === 0) {
-        this.#fail('protocol', false, 'the target sent more replies than it was asked for')
-        return false
-      }
-      this.#expected--
-      if (kind === '-') this.#onReply(text)
-      else if (kind === '+' && text === 'OK') this.#onReply(undefined)
-      else {
-        this.#fail('protocol', false, `the target answered ${kind}${text.slice(0, 64)} where only OK or an error is due`)
-        return false
-      }
-      return this.fault === undefined
-    })
-    if (!fine) this.#fail('protocol', false, 'the target answered what is no reply')
+    if (this.#raw !== undefined) this.#raw(Buffer.from(chunk.subarray(0, bytes)))
+    else if (!this.#lines.feed(chunk, 0, bytes, this.#onLine)) this.#fail('protocol', false, 'the target answered what is no reply')
+    return true
+  }
+
+  readonly #onLine = (kind: LineKind, text: string): boolean => {
+    if (this.#expected === 0) {
+      this.#fail('protocol', false, 'the target sent more replies than it was asked for')
+      return false
+    }
+    this.#expected--
+    if (kind === '-') this.#onReply(text)
+    else if (kind === '+' && text === 'OK') this.#onReply(undefined)
+    else {
+      this.#fail('protocol', false, `the target answered ${kind}${text.slice(0, 64)} where only OK or an error is due`)
+      return false
+    }
+    return this.fault === undefined
   }
 
   get #direction(): FaultKind {
