@@ -48,7 +48,7 @@ function replaceFilter(filters: (Filter & { option?: string })[], option: string
 
 function readFilter(call: Call, i: number): Filter {
   const { args } = call
-  const value = args.at(i + 1).latin1()
+  const value = args.at(i + 1).cText()
   switch (args.at(i).latin1().toLowerCase()) {
     case 'id': {
       const id = args.integer(i + 1, BAD_ID)

@@ -14,7 +14,7 @@ const TYPE_WORDS: Readonly<Record<string, ClientType>> = {
 
 /** The type that word i names; throws the error for an unknown one. */
 export function clientType(call: Call, i: number): ClientType {
-  const word = call.args.at(i).latin1()
+  const word = call.args.at(i).cText()
   const type = TYPE_WORDS[word.toLowerCase()] as ClientType | undefined
   if (type === undefined) throw replyError(`ERR Unknown client type '${word}'`)
   return type

@@ -54,7 +54,7 @@ const setInfo = command({
   summary: 'Notes the library that this connection is used by.', syntax: '<LIB-NAME libname | LIB-VER libver>', tips: ON_ALL_NODES,
 }, (call) => {
   const { args, session } = call
-  const option = args.at(2).latin1()
+  const option = args.at(2).cText()
   const isName = args.is(2, 'lib-name')
   if (!isName && !args.is(2, 'lib-ver')) throw replyError(`ERR Unrecognized option '${option}'`)
   if (!isPrintable(args.at(3))) throw replyError(`ERR ${option} cannot contain spaces, newlines or special characters.`)

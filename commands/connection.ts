@@ -128,7 +128,7 @@ const hello = command({
     } else if (args.is(i, 'setname') && left >= 1) {
       name = args.at(++i)
       if (!isPrintable(name)) throw BAD_CLIENT_NAME
-    } else throw replyError(`ERR Syntax error in HELLO option '${args.at(i).latin1()}'`)
+    } else throw replyError(`ERR Syntax error in HELLO option '${args.at(i).cText()}'`)
   }
   if (user !== undefined) authenticate(call, user, password)
   if (!session.authenticated) throw HELLO_NEEDS_AUTH

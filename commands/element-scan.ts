@@ -7,8 +7,8 @@ import { replyError, SYNTAX } from '../src/errors.js'
 import type { Ref } from '../src/keyspace/arena.js'
 import type { ByteMap } from '../src/keyspace/byte-map.js'
 
-const NOVALUES_MISPLACED = replyError('ERR NOVALUES option can only be used in HSCAN')
-const NOSCORES_MISPLACED = replyError('ERR NOSCORES option can only be used in ZSCAN')
+export const NOVALUES_MISPLACED = replyError('ERR NOVALUES option can only be used in HSCAN')
+export const NOSCORES_MISPLACED = replyError('ERR NOSCORES option can only be used in ZSCAN')
 const COUNT_DEFAULT = 10
 /** A call looks at no more than this many times COUNT buckets, however empty they are. */
 const BUCKETS_PER_COUNT = 10

@@ -32,7 +32,7 @@ function readCondition(args: Args): number {
     else if (args.is(i, 'xx')) condition |= XX
     else if (args.is(i, 'gt')) condition |= GT
     else if (args.is(i, 'lt')) condition |= LT
-    else throw replyError(`ERR Unsupported option ${args.at(i).latin1()}`)
+    else throw replyError(`ERR Unsupported option ${args.at(i).cText()}`)
   }
   if ((condition & NX) !== 0 && condition !== NX) throw NX_WITH_OTHERS
   if ((condition & GT) !== 0 && (condition & LT) !== 0) throw GT_WITH_LT

@@ -16,6 +16,6 @@ export function replyHelp(call: Call, container: string, lines: readonly string[
 
 /** The error of a subcommand that is called the wrong way, though with enough words. */
 export function wrongSubcommand(call: Call, container: string): ReplyError {
-  const typed = call.args.at(1).latin1().slice(0, 128)
+  const typed = call.args.at(1).cText().slice(0, 128)
   return replyError(`ERR unknown subcommand or wrong number of arguments for '${typed}'. Try ${container} HELP.`)
 }

@@ -9,6 +9,7 @@ import { replyError, SYNTAX } from '../src/errors.js'
 import type { Ref } from '../src/keyspace/arena.js'
 import type { Database } from '../src/keyspace/database.js'
 import { TYPE_NAMES } from '../src/keyspace/types.js'
+import { NOSCORES_MISPLACED, NOVALUES_MISPLACED } from './element-scan.js'
 
 const INVALID_CURSOR = replyError('ERR invalid cursor')
 /** A SCAN call looks at no more than this many times COUNT buckets, however empty they are. */
@@ -58,6 +59,8 @@ interface ScanOptions {
 function readScanOptions(args: Args): ScanOptions {
   const options: ScanOptions = { pattern: undefined, count: 10, type: undefined }
   for (let i = 2; i < args.count; i += 2) {
+    if (args.is(i, 'novalues')) throw NOVALUES_MISPLACED
+    if (args.is(i, 'noscores')) throw NOSCORES_MISPLACED
     if (i + 1 >= args.count) throw SYNTAX
     if (args.is(i, 'count')) {
       options.count = args.integer(i + 1)
@@ -73,7 +76,7 @@ function readScanOptions(args: Args): ScanOptions {
 
 function readTypeName(word: Slice): string {
   for (const type of Object.values(TYPE_NAMES)) if (word.is(type)) return type
-  throw replyError(`ERR unknown type name '${word.latin1()}'`)
+  throw replyError(`ERR unknown type name '${word.cText()}'`)
 }
 
 // SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]

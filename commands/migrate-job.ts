@@ -10,8 +10,9 @@
  * 4. The time-out is idle time: any byte in either direction restarts it.
  * 5. Replies are parsed strictly; what is neither +OK nor an error closes the link and deletes nothing.
  * 6. A batch is streamed: at most about 1 MB waits per link, whatever the size of a key.
- * 7. One retry on a fresh link where Redis would retry; a BUSYKEY for a key whose first reply was lost is
- *    settled by comparing the target's value with ours.
+ * 7. One retry on a fresh link where Redis would retry, and where the link broke within a large value: then
+ *    its length goes ahead, so that a target that refuses it has time to say why. A BUSYKEY for a key whose
+ *    first reply was lost is settled by comparing the target's value with ours, on a third link if need be.
  * 8. A payload version that the target refuses is lowered, the value encoded again.
  * 9. What became of every key is told: the reply is Redis' own; statistics and report say more.
  *

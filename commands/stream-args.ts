@@ -75,12 +75,12 @@ export function writeStream(call: Call, name: Slice): LargeStream | undefined {
 /** The error of a group that is not there, where a missing key counts as that too. */
 export function noGroup(call: Call, key: Slice, group: Slice): ReplyError {
   const where = call.command.fullName === 'xreadgroup' ? ' in XREADGROUP with GROUP option' : ''
-  return replyError(`NOGROUP No such key '${key.latin1()}' or consumer group '${group.latin1()}'${where}`)
+  return replyError(`NOGROUP No such key '${key.cText()}' or consumer group '${group.cText()}'${where}`)
 }
 
 /** The error of a group that is not there though the stream is. */
 export function noGroupOf(key: Slice, group: Slice): ReplyError {
-  return replyError(`NOGROUP No such consumer group '${group.latin1()}' for key name '${key.latin1()}'`)
+  return replyError(`NOGROUP No such consumer group '${group.cText()}' for key name '${key.cText()}'`)
 }
 
 /** Counts a change of a group: the key itself does not count as changed for WATCH. */

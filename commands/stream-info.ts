@@ -6,7 +6,7 @@ import type { LargeStream } from '../src/keyspace/stream.js'
 import { StreamCursor } from '../src/keyspace/stream-cursor.js'
 import { ENTRIES_READ_UNKNOWN, groupLag, type StreamConsumer, type StreamGroup } from '../src/keyspace/stream-groups.js'
 import { replyId, StreamId } from '../src/keyspace/stream-id.js'
-import { upperWord, lowerWord } from '../protocol/uint64.js'
+import { asSigned, upperWord, lowerWord } from '../protocol/uint64.js'
 import { replyHelp, wrongSubcommand } from './help.js'
 import { MAX_ID, MIN_ID, noGroupOf, readStream, replyEntry } from './stream-args.js'
 
@@ -64,7 +64,7 @@ function replyHead(call: Call, stream: LargeStream): void {
   reply.bulkText('max-deleted-entry-id')
   replyId(reply, stream.maxDeletedId.ms, stream.maxDeletedId.seq)
   reply.bulkText('entries-added')
-  reply.integer(stream.entriesAdded)
+  reply.integer(asSigned(stream.entriesAdded))
   reply.bulkText('recorded-first-entry-id')
   replyId(reply, stream.firstId.ms, stream.firstId.seq)
 }

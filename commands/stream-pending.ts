@@ -133,7 +133,7 @@ function readClaimOptions(args: Args, nowMs: number): ClaimOptions {
     else if (more && args.is(i, 'time')) options.deliveredMs = args.integer(++i, XCLAIM_TIME)
     else if (more && args.is(i, 'retrycount')) options.retryCount = args.exactInteger(++i, XCLAIM_RETRYCOUNT)
     else if (more && args.is(i, 'lastid')) readId(args.at(++i), options.lastId)
-    else throw replyError(`ERR Unrecognized XCLAIM option '${args.at(i).latin1()}'`)
+    else throw replyError(`ERR Unrecognized XCLAIM option '${args.at(i).cText()}'`)
   }
   // A time that makes no sense counts as now: clients compute it from clocks of their own.
   if (options.deliveredMs < 0 || options.deliveredMs > nowMs) options.deliveredMs = nowMs

@@ -76,6 +76,12 @@ export class Slice {
     return this.buf.latin1Slice(this.start, this.end)
   }
 
+  /** What C prints of it, which ends at the first NUL: for the words that error texts repeat. */
+  cText(): string {
+    const nul = this.buf.subarray(this.start, this.end).indexOf(0)
+    return this.buf.latin1Slice(this.start, nul < 0 ? this.end : this.start + nul)
+  }
+
   toString(): string {
     return this.buf.utf8Slice(this.start, this.end)
   }

@@ -45,6 +45,11 @@ export function subtractInt64(a: Int64, b: Int64): Int64 {
   return canonical(BigInt.asIntN(64, BigInt(a) - BigInt(b)))
 }
 
+/** The signed 64-bit integer with the bits of this unsigned one. */
+export function asSigned(value: Int64): Int64 {
+  return typeof value === 'number' ? value : canonical(BigInt.asIntN(64, value))
+}
+
 /** The upper 32 bits. */
 export function upperWord(value: Int64): number {
   return typeof value === 'number'
@@ -65,8 +70,7 @@ export function fromWords(upper: number, lower: number): Int64 {
 
 /** The signed value of two words. */
 export function signedFromWords(upper: number, lower: number): Int64 {
-  const value = fromWords(upper, lower)
-  return typeof value === 'bigint' ? canonical(BigInt.asIntN(64, value)) : value
+  return asSigned(fromWords(upper, lower))
 }
 
 /** Writes the decimal text at `buf[pos]`; returns the position after it (20 bytes at most). */

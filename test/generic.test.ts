@@ -14,6 +14,7 @@ import { peerInstalled } from './peers.js'
 import { tables, unordered } from './replies.js'
 
 const NOT_INTEGER = '-ERR value is not an integer or out of range'
+const NOT_INT32 = '-ERR value is out of range, value must between -2147483648 and 2147483647'
 const NOT_DOUBLE = "-ERR One or more scores can't be converted into double"
 
 t.test('commands', { skip: peerInstalled('keyferry') ? false : 'the server is not built' }, async (t) => {
@@ -47,6 +48,9 @@ t.test('commands', { skip: peerInstalled('keyferry') ? false : 'the server is no
     ['SCAN 0 COUNT 0', '-ERR syntax error'],
     ['SCAN 0 COUNT x', NOT_INTEGER],
     ['SCAN 0 MATCH', '-ERR syntax error'],
+    ['SCAN 0 NOVALUES', '-ERR NOVALUES option can only be used in HSCAN'],
+    ['SCAN 0 NOSCORES MATCH', '-ERR NOSCORES option can only be used in ZSCAN'],
+    ['SCAN 0 TYPE', 'a\0b', "-ERR unknown type name 'a'"],
     ['SCAN x', '-ERR invalid cursor'],
     ['SCAN -1', '-ERR invalid cursor'],
     ['SCAN 18446744073709551616', '-ERR invalid cursor'],
@@ -105,6 +109,11 @@ t.test('commands', { skip: peerInstalled('keyferry') ? false : 'the server is no
     ['SWAPDB x 1', '-ERR invalid first DB index'],
     ['SWAPDB 0 y', '-ERR invalid second DB index'],
     ['SWAPDB 0 99', '-ERR DB index is out of range'],
+    ['SWAPDB 0 -1', '-ERR DB index is out of range'],
+    ['SWAPDB 4294967296 1', '-ERR invalid first DB index'],
+    ['SWAPDB 1 9223372036854775807', '-ERR invalid second DB index'],
+    ['MOVE a 4294967297', NOT_INT32],
+    ['COPY a b DB 2147483648', NOT_INT32],
     ['FLUSHDB SYNC', '+OK'],
     ['DBSIZE', ':0'],
     ['FLUSHALL nonsense', '-ERR syntax error'],
@@ -194,6 +203,12 @@ t.test('commands', { skip: peerInstalled('keyferry') ? false : 'the server is no
     ['SORT z BY nosort', '["y", "x"]'],
     ['SORT_RO z BY nosort DESC', '["x", "y"]'],
     ['SORT_RO z STORE d', '-ERR syntax error'],
+    ['ZADD p 1 x', ':1'],
+    ['SORT p BY nosort STORE', '-ERR syntax error'],
+    ['OBJECT ENCODING p', '"listpack"'],
+    ['SORT_RO p', NOT_DOUBLE],
+    ['OBJECT ENCODING p', '"skiplist"'],
+    ['ZRANGE p 0 -1 WITHSCORES', '["x", "1"]'],
     ['SORT l LIMIT 1', '-ERR syntax error'],
     ['SORT l LIMIT x 1', NOT_INTEGER],
     ['SET k v', '+OK'],

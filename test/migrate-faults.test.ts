@@ -13,6 +13,8 @@ import { RespClient, show, type Word } from './client.js'
 import { FaultProxy, ScriptedTarget, type Answer, type Direction, type Fault } from './fault-proxy.js'
 import { LocalServer } from './local-server.js'
 
+t.setTimeout(120_000)
+
 const AT_ONCE = 24
 const IDLE_MS = '40'
 const IO_ERROR = /^-IOERR error or timeout (connecting to the client|writing to target instance|reading to target instance)$/
@@ -222,7 +224,7 @@ async function against(t: Test, answers: readonly Answer[], ...words: Word[]): P
   const target = await ScriptedTarget.start((command) => (command[0] === 'RESTORE' ? answers[restores++] : '+OK\r\n'))
   t.teardown(() => Promise.all([source.stop(), target.stop()]))
   const reply = await client.text('MIGRATE', '127.0.0.1', target.port, '', 0, 100, ...words, 'KEYS', 'a', 'b', 'c')
-  await new Promise((done) => setTimeout(done, 5))
+  await new Promise((done) => setTimeout(done, 20))
   const stayed = ['a', 'b', 'c'].filter((key) => source.content(key) !== undefined).join('')
   const appends = await client.pipeline([['APPEND', 'a', 'x'], ['APPEND', 'b', 'x'], ['APPEND', 'c', 'x']])
   t.ok(appends.every(({ reply: { type } }) => type === 'integer'), 'nothing is held')

@@ -250,7 +250,7 @@ t.test('protocol errors are valkey\'s', { skip: noPeers }, async (t) => {
     '*1\r\n\r\n', '*1\r\n\n\r\n', '*1\r\n\xff\r\n', '*1\r\n\x01\r\n', '*1\r\n$abc\r\n', '*1\r\n$-1\r\n', '*1\r\n$\r\n', '*1\r\n$536870913\r\n',
     '*1\r\n$99999999999999999999\r\n', '*1\r\n$04\r\nPING\r\n', '*1\r\n$4\rxPING\r\n', '*1\rx$4\r\nPING\r\n', '*1\r\n$4\r\nPINGxx', '*2\r\n$4\r\nPINGxx$1\r\na\r\n',
     'PING "a\r\n', "PING 'a\r\n", 'PING "a"b\r\n', 'PING a"b c"d\r\n', 'PING "\\x41\\x4"\r\n', 'PING a\vb\r\n', '\vPING\r\n', 'ping\r\n\r\n\r\nping\r\n',
-    'PING\n', 'PING\r\r\n', 'PING a\rb\r\n', '\x00\r\n', 'PING \x00\r\n', '*1\x00\r\n', '$4\r\nPING\r\n', '-ERR\r\n', 'POST / HTTP/1.1\r\n', 'Host: x\r\n', 'GET / HTTP/1.1\r\n',
+    'PING\n', 'PING\r\r\n', 'PING a\rb\r\n', '  \r\n*1\r\n', ' \r\n\r\n*1\r\n$4\r\nPING\r\n', '\t\r\n*0\r\n*0\r\n', '*1\r\n\x004\r\nPING\r\n', '\x00\r\n', 'PING \x00\r\n', '*1\x00\r\n', '$4\r\nPING\r\n', '-ERR\r\n', 'POST / HTTP/1.1\r\n', 'Host: x\r\n', 'GET / HTTP/1.1\r\n',
     `*1${'0'.repeat(70000)}`, `*2\r\n$4\r\nPING\r\n$${'1'.repeat(70000)}`, 'x'.repeat(70000), `PING ${'x'.repeat(60000)}\r\n`, `*${'\xff'.repeat(66000)}`,
     `*1\r\n$${'7'.repeat(30)}\r\n`, '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nab\r\n\r\n', '*2\r\n$3\r\nGET\r\n$1\r\nk\r\n',
   ]

@@ -55,6 +55,11 @@ t.test('tables', async (t) => {
     ['CLIENT SETNAME ab', '+OK'],
     ['CLIENT GETNAME', '"ab"'],
     ['CLIENT SETINFO lib-name foo', '+OK'],
+    ['CLIENT SETNAME', 'a\0 b\xff', '+OK'],
+    ['CLIENT GETNAME', '"a\\x00 b\\xc3\\xbf"'],
+    ['CLIENT INFO', / name=a age=/],
+    ['CLIENT SETNAME ab', '+OK'],
+    ['CLIENT KILL TYPE', 'a\0b', "-ERR Unknown client type 'a'"],
     ['CLIENT SETINFO LIB-VER', '1 0', '-ERR LIB-VER cannot contain spaces, newlines or special characters.'],
     ['CLIENT SETINFO foo bar', "-ERR Unrecognized option 'foo'"],
     ['CLIENT NO-TOUCH on', '+OK'],
@@ -415,6 +420,8 @@ async function replyModes(peer: Peer, lines: string[]): Promise<void> {
   const commands = [
     'CLIENT REPLY OFF', 'PING', 'NOSUCH', 'CLIENT REPLY SKIP', 'CLIENT REPLY ON', 'CLIENT REPLY SKIP', 'PING', 'PING x',
     'CLIENT REPLY SKIP', 'NOSUCH', 'PING y', 'MULTI', 'CLIENT REPLY SKIP', 'DISCARD', 'PING z',
+    'CLIENT REPLY SKIP', 'RESET', 'CLIENT REPLY SKIP', '', 'PING empty', 'CLIENT REPLY SKIP', '*0', 'PING none', 'CLIENT REPLY SKIP', '  ', 'PING blank',
+    'CLIENT REPLY OFF', 'RESET', 'CLIENT REPLY OFF', '*x',
   ]
   await client.sendRaw(commands.map((command) => `${command}\r\n`).join(''))
   lines.push((await client.rest(100)).replies.map(({ reply }) => show(reply)).join(' '))

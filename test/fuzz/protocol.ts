@@ -47,7 +47,7 @@ async function converse(port: number, bytes: Buffer): Promise<string> {
   const replies: string[] = []
   try {
     // HELLO's reply names the server.
-    for (;;) replies.push(show((await client.next()).reply).replace(/^(\[|\{)"server".*/, '(hello)'))
+    for (;;) replies.push(show((await client.next()).reply).replace(/[[{]"server".*"modules".*?\[\][\]}]/, '(hello)'))
   } catch (error) {
     if (!(error instanceof ConnectionClosed)) replies.push((error as Error).message)
   }
