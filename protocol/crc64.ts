@@ -46,6 +46,12 @@ interface Accelerator {
 /** `undefined`: not tried yet; `null`: this process has no WebAssembly. */
 let accelerator: Accelerator | null | undefined
 
+/**
+ * Checksums that were computed while their bytes arrived: over all of a buffer but its last 8 bytes, where a
+ * payload's own checksum stands. So the last byte of a 50 MB payload does not cost the time of all of it.
+ */
+export const arrivedChecksums = new WeakMap<Buffer, Crc64>()
+
 /** A running CRC-64/Jones. `lo` and `hi` are the state's words as signed 32-bit integers. */
 export class Crc64 {
   lo = 0

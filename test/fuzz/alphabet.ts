@@ -27,7 +27,7 @@ const PREFIXES = ['s', 'h', 'l', 't', 'z', 'x']
 const INT64_ENDS = ['9223372036854775807', '-9223372036854775808', '9223372036854775808', '-9223372036854775809', '9223372036854775806']
 const ODD_NUMBERS = ['abc', '', ' 1', '1 ', '+1', '01', '-0', '1.5', '1e3', '0x10', 'nan', 'inf']
 const SHORT_TEXT = ['a', 'b', 'foo', 'bar', 'hello world', '', 'é', 'A', '0', '10', '-5', '255', '256', '32767', '-32769', '8388608', '2147483648', '9999', '10000']
-const GARBAGE = ['', 'x', '-1', '0', '1', 'LIMIT', 'COUNT', 'WITHSCORES', 'NX', 'XX', 'EX', 'STORE', '*', '$', '(', '[', '9223372036854775807', '9223372036854775808', '1.5', 'nan']
+const GARBAGE = ['a\0b', 'NOVALUES', 'NOSCORES', '', 'x', '-1', '0', '1', 'LIMIT', 'COUNT', 'WITHSCORES', 'NX', 'XX', 'EX', 'STORE', '*', '$', '(', '[', '9223372036854775807', '9223372036854775808', '1.5', 'nan']
 
 /** A key of the given type's family: few names, so that commands meet. */
 function keyOf(chance: Chance, prefix: string): string {
@@ -129,7 +129,7 @@ export const words: Record<string, Maker> = {
   cursor: ({ chance }) => (chance.hits(0.9) ? '0' : chance.pick(['1', '17', '-1', 'abc', '18446744073709551615', '18446744073709551616'])),
   scanCount: ({ chance }) => (chance.hits(0.7) ? '100000' : chance.pick(['1', '5', '0', '-1', 'abc'])),
   type: ({ chance }) => chance.pick(['string', 'hash', 'list', 'set', 'zset', 'stream', 'STRING', 'nothing']),
-  db: ({ chance }) => (chance.hits(0.9) ? chance.pick(['0', '1', '2']) : chance.pick(['15', '16', '-1', 'abc', '9223372036854775808'])),
+  db: ({ chance }) => (chance.hits(0.9) ? chance.pick(['0', '1', '2']) : chance.pick(['15', '16', '-1', 'abc', '9223372036854775808', '2147483647', '2147483648', '4294967297', '-4294967296'])),
   id: ({ chance }) => streamId(chance),
   addId: ({ chance }) => (chance.hits(0.9) ? `${chance.between(1, 40)}-${chance.pick(['*', '*', '0', '1', '2', '5'])}` : streamId(chance)),
   rangeId: ({ chance }) => (chance.hits(0.4) ? chance.pick(['-', '+']) : chance.pick(['', '', '(']) + streamId(chance)),

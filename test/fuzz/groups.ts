@@ -113,7 +113,7 @@ const SET = group('set', 't', `
   2x SUNIONSTORE $key {$key}
   2x SDIFFSTORE $key {$key}
   SINTERCARD <$key> [LIMIT $count]
-  2x SSCAN $key $cursor [MATCH $pattern] [COUNT $scanCount]
+  2x SSCAN $key $cursor [MATCH $pattern] [COUNT $scanCount] [TYPE $type]
   2x OBJECT ENCODING $key
 `)
 
@@ -133,6 +133,7 @@ const ZSET = group('zset', 'z', `
   ZREM $lexKey {$member}
   2x ZRANGE $lexKey $lexBound $lexBound BYLEX [REV] [LIMIT $integer $integer]
   2x ZRANGESTORE $key $key $index $index [REV]
+  ZRANGESTORE $lexKey $lexKey $lexBound $lexBound BYLEX [REV] [LIMIT $integer $integer]
   2x ZRANGESTORE $key $key $scoreBound $scoreBound BYSCORE [REV] [LIMIT $integer $integer]
   ZREVRANGE $key $index $index [WITHSCORES]
   ZRANGEBYSCORE $key $scoreBound $scoreBound [WITHSCORES] [LIMIT $integer $integer]
@@ -156,7 +157,7 @@ const ZSET = group('zset', 'z', `
   ZINTERCARD <$setOrZset> [LIMIT $count]
   ZRANDMEMBER $key [$count [WITHSCORES]]
   ZRANDMEMBER $key -4 [WITHSCORES]
-  2x ZSCAN $key $cursor [MATCH $pattern] [COUNT $scanCount]
+  2x ZSCAN $key $cursor [MATCH $pattern] [COUNT $scanCount] [NOSCORES | NOVALUES]
   SADD $set {$member}
   2x OBJECT ENCODING $key
 `)
@@ -189,6 +190,8 @@ const STREAM = group('stream', 'x', `
   XINFO STREAM $key FULL [COUNT $count]
   2x XINFO GROUPS $key
   XINFO CONSUMERS $key $group
+  XCLAIM $key $group $consumer 0 {$id} [TIME $integer] [RETRYCOUNT $bigInteger] [FORCE] JUSTID
+  XSETID $key $id ENTRIESADDED $bigInteger
   OBJECT ENCODING $key
 `)
 
