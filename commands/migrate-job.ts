@@ -34,6 +34,7 @@ import { KeyNames, RestoreBatch } from '../src/backends/keyspace/restore-batch.j
 import type { LinkCache } from '../src/backends/redis/link-cache.js'
 import type { Link, Target } from '../src/backends/redis/link.js'
 import type { Engine } from '../src/engine/engine.js'
+import type { KeyOutcome } from '../src/engine/services.js'
 import { ReplyError, replyError } from '../src/errors.js'
 import type { Database } from '../src/keyspace/database.js'
 import { valueDigest } from '../src/keyspace/digest.js'
@@ -240,6 +241,15 @@ export class MigrateJob {
     this.#states[i] = 'refused'
     this.stats.refused++
     this.#firstError ??= error
+    this.#report(i, 'refused', error)
+  }
+
+  #report(i: number, outcome: KeyOutcome['outcome'], error?: string): void {
+    const { target, targetDb } = this.order
+    this.engine.services.migrated?.({
+      key: this.names.at(i, this.#key).copy(), db: this.db.index, target: `${target.host}:${target.port}`, targetDb, outcome,
+      ...(error !== undefined && { error }),
+    })
   }
 
   /** The target has the key: it goes here, and whoever waits for it may go on. */
@@ -247,6 +257,7 @@ export class MigrateJob {
     const { engine, db, order } = this
     this.#states[i] = 'moved'
     this.#release(i)
+    if (engine.services.migrated !== undefined) this.#report(i, order.copy ? 'copied' : 'moved')
     if (order.copy) {
       this.stats.copied++
       return
@@ -334,6 +345,8 @@ export class MigrateJob {
   // ---- the end ----
 
   #finish(): void {
+    if (this.engine.services.migrated !== undefined)
+      for (const i of this.#pending()) this.#report(i, this.#doubtful.has(i) ? 'unknown' : 'unsent')
     for (let i = 0; i < this.#held.length; i++) this.#release(i)
     this.#tell()
   }

@@ -7,3 +7,4 @@
  *     await server.close()
  */
 export { createServer, type KeyferryServer, type ServerOptions } from './server/create-server.js'
+export type { KeyOutcome } from './server/index.js'

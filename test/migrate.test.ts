@@ -4,6 +4,7 @@
  */
 import t from 'tap'
 import type { Test } from 'tap'
+import { createServer } from '../src/index.js'
 import { RespClient, show, type Word } from './client.js'
 import { ScriptedTarget } from './fault-proxy.js'
 import { LocalServer } from './local-server.js'
@@ -342,4 +343,28 @@ t.test('writers and movers, at the same time', async (t) => {
   t.comment(`${moves} moves`)
   t.ok(moves > 10)
   t.equal(source.server.engine.holds.size + target.server.engine.holds.size, 0)
+})
+
+t.test('what becomes of every key is told', async (t) => {
+  const outcomes: string[] = []
+  const source = await createServer({
+    onMigrate: ({ key, outcome, error, target, targetDb }) => outcomes.push([key, outcome, error ?? '', target, targetDb].join(' ')),
+  })
+  const target = await createServer()
+  const [from, to] = await Promise.all([RespClient.connect(source.port), RespClient.connect(target.port)])
+  t.teardown(async () => {
+    from.close()
+    to.close()
+    await Promise.all([source.close(), target.close()])
+  })
+  const busy = 'BUSYKEY Target key name already exists.'
+  const at = `${HOST}:${target.port} 0`
+  await from.text('MSET', 'a', 1, 'b', 2, 'c', 3)
+  await to.text('SET', 'b', 'theirs')
+  t.match(await from.text('MIGRATE', HOST, target.port, '', 0, 1000, 'KEYS', 'a', 'b', 'c', 'missing'), /BUSYKEY/)
+  t.same(outcomes.splice(0), [`a moved  ${at}`, `b refused ${busy} ${at}`, `c moved  ${at}`])
+  t.equal(await from.text('MIGRATE', HOST, target.port, 'b', 0, 1000, 'COPY', 'REPLACE'), '+OK')
+  t.same(outcomes.splice(0), [`b copied  ${at}`])
+  t.match(await from.text('MIGRATE', HOST, target.port, 'b', 99, 1000), /DB index is out of range/)
+  t.same(outcomes.splice(0), [`b unsent  ${HOST}:${target.port} 99`])
 })

@@ -294,19 +294,19 @@ function* streamSteps(value: StreamValue, type: number, out: RdbOutput, options:
   if (type !== TYPE.STREAM_1) {
     writeId(value.firstId, out)
     writeId(value.maxDeletedId, out)
-    writeCounter(value.entriesAdded, out)
+    out.length64(BigInt(value.entriesAdded))
   }
   out.length(value.groups.length)
   for (const group of byName(value.groups)) {
     out.string(slice.set(group.name, 0, group.name.length), options.compressed)
     writeId(group.lastDeliveredId, out)
-    if (type !== TYPE.STREAM_1) writeCounter(group.entriesRead, out)
+    if (type !== TYPE.STREAM_1) out.length64(BigInt.asUintN(64, BigInt(group.entriesRead)))
     const { pending } = group
     out.length(pending.count)
     for (let i = 0; i < pending.count; i++) {
       out.raw(pending.ids, 16 * i, 16 * i + 16)
       out.ms(pending.deliveryTimesMs[i])
-      writeCounter(pending.deliveryCounts[i], out)
+      writeDeliveries(pending.deliveryCounts[i], out)
       if (out.pos >= step) {
         yield
         step = out.pos + stepBytes
@@ -344,8 +344,8 @@ function writeId(id: StreamId, out: RdbOutput): void {
   out.length64(id.seq)
 }
 
-/** A counter of the whole 64-bit range; -1 is "not known". What a double cannot hold is clamped. */
-function writeCounter(value: number, out: RdbOutput): void {
+/** A count of deliveries; what a double cannot hold is clamped. */
+function writeDeliveries(value: number, out: RdbOutput): void {
   if (value < 0) out.length64(0xffffffffffffffffn)
   else if (value >= 2 ** 63) out.length64(0x7fffffffffffffffn)
   else out.length64(BigInt(value))

@@ -18,6 +18,7 @@
  * less than that of the last entry.
  */
 import { Slice } from '../slice.js'
+import { asSigned, canonical, subtractInt64, type Int64 } from '../uint64.js'
 import { RdbError } from './error.js'
 import type { RdbInput } from './input.js'
 import { LP_HEADER, lpGetInt64, lpGetInteger, lpIsEnd, lpNext } from './listpack.js'
@@ -30,8 +31,8 @@ import type { PendingEntries, StreamConsumer, StreamGroup, StreamId, StreamNode,
 const FLAG_DELETED = 1
 const FLAG_SAME_FIELDS = 2
 const ID_BYTES = 16
-/** Counters are signed in the servers: from here on they are negative there, which means "not known". */
-const MOST_COUNTER = 2 ** 63
+/** Counts of deliveries are signed in the servers, and doubles here. */
+const MOST_DELIVERIES = 2 ** 63
 
 /** Reads and checks a stream. With `keep` false the nodes are only checked and none of them is copied. */
 export function readStream(input: RdbInput, type: number, keep: boolean): StreamValue {
@@ -44,7 +45,7 @@ export function readStream(input: RdbInput, type: number, keep: boolean): Stream
   else {
     stream.firstId = readId(input)
     stream.maxDeletedId = readId(input)
-    stream.entriesAdded = readCounter(input)
+    stream.entriesAdded = canonical(input.length64())
   }
   if (keep) repairLastId(stream)
   const groups = input.count(5)
@@ -71,8 +72,8 @@ function readId(input: RdbInput): StreamId {
   return { ms, seq: input.length64() }
 }
 
-function readCounter(input: RdbInput): number {
-  return Math.min(Number(input.length64()), MOST_COUNTER)
+function readDeliveries(input: RdbInput): number {
+  return Math.min(Number(input.length64()), MOST_DELIVERIES)
 }
 
 function addName(names: Set<string>, name: Buffer): void {
@@ -235,12 +236,7 @@ function repairLastId(stream: StreamValue): void {
 function readGroup(input: RdbInput, type: number, stream: StreamValue): StreamGroup {
   const name = readBlob(input)
   const lastDeliveredId = readId(input)
-  let entriesRead: number
-  if (type === TYPE.STREAM_1) entriesRead = estimateRead(stream, lastDeliveredId)
-  else {
-    const read = readCounter(input)
-    entriesRead = read >= MOST_COUNTER ? -1 : read
-  }
+  const entriesRead = type === TYPE.STREAM_1 ? estimateRead(stream, lastDeliveredId) : asSigned(canonical(input.length64()))
   const pending = readPending(input)
   const owned = new Uint8Array(pending.count)
   const count = input.count(type === TYPE.STREAM_3 ? 18 : 10)
@@ -269,7 +265,7 @@ function readPending(input: RdbInput): PendingEntries {
     input.buf.copy(ids, i * ID_BYTES, at, at + ID_BYTES)
     if (i > 0 && compareIdAt(ids, i - 1, ids, i * ID_BYTES) >= 0) ascending = false
     deliveryTimesMs[i] = input.ms()
-    deliveryCounts[i] = readCounter(input)
+    deliveryCounts[i] = readDeliveries(input)
   }
   if (ascending) return pending
   const sorted = sortPending(pending)
@@ -320,7 +316,7 @@ function searchPending(pending: PendingEntries, buf: Buffer, at: number): number
 }
 
 /** Type 15 does not say how many entries a group has read; where the ids tell, this is the number. */
-function estimateRead(stream: StreamValue, id: StreamId): number {
+function estimateRead(stream: StreamValue, id: StreamId): Int64 {
   const { entriesAdded, length, lastId, firstId } = stream
   if (entriesAdded === 0) return 0
   const toLast = compareIds(id, lastId)
@@ -328,6 +324,6 @@ function estimateRead(stream: StreamValue, id: StreamId): number {
   if (toLast === 0) return entriesAdded
   if (toLast > 0) return -1
   const toFirst = compareIds(id, firstId)
-  if (toFirst < 0) return entriesAdded - length
-  return toFirst === 0 ? entriesAdded - length + 1 : -1
+  if (toFirst < 0) return subtractInt64(entriesAdded, length)
+  return toFirst === 0 ? subtractInt64(entriesAdded, length - 1) : -1
 }

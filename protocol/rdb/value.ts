@@ -4,6 +4,7 @@
  * a time, so that a million of them can be taken in slices of bounded time.
  */
 import type { Slice } from '../slice.js'
+import type { Int64 } from '../uint64.js'
 
 export type Value = StringValue | ListValue | SetValue | HashValue | ZsetValue | StreamValue
 
@@ -71,7 +72,7 @@ export interface StreamValue {
   /** Id of the first live entry, 0-0 when there is none. */
   firstId: StreamId
   maxDeletedId: StreamId
-  entriesAdded: number
+  entriesAdded: Int64
   groups: StreamGroup[]
 }
 
@@ -85,7 +86,7 @@ export interface StreamGroup {
   name: Buffer
   lastDeliveredId: StreamId
   /** -1: not known. */
-  entriesRead: number
+  entriesRead: Int64
   pending: PendingEntries
   consumers: StreamConsumer[]
 }

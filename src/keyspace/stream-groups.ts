@@ -10,7 +10,7 @@
  * Groups and consumers are kept in the order of their names' bytes, as every reply and payload lists them.
  */
 import { Slice } from '../../protocol/slice.js'
-import { addInt64, lowerWord, signedFromWords, subtractInt64, upperWord, type Int64 } from '../../protocol/uint64.js'
+import { addInt64, asSigned, lowerWord, signedFromWords, subtractInt64, upperWord, type Int64 } from '../../protocol/uint64.js'
 import { IdTable } from './id-table.js'
 import { StreamId } from './stream-id.js'
 
@@ -237,7 +237,7 @@ function entriesUpTo(stream: StreamExtent, id: StreamId): Int64 {
 export function advanceGroup(stream: StreamExtent, group: StreamGroup, id: StreamId): void {
   if (group.entriesRead !== ENTRIES_READ_UNKNOWN && !hasTombstonesFrom(stream, id))
     group.entriesRead = addInt64(group.entriesRead, 1)
-  else if (stream.entriesAdded !== 0) group.entriesRead = entriesUpTo(stream, id)
+  else if (stream.entriesAdded !== 0) group.entriesRead = asSigned(entriesUpTo(stream, id))
   group.lastId.copy(id)
 }
 

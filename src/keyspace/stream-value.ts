@@ -26,7 +26,7 @@ export function streamValue(value: LargeValue): StreamValue {
     lastId: idValue(stream.lastId),
     firstId: idValue(stream.firstId),
     maxDeletedId: idValue(stream.maxDeletedId),
-    entriesAdded: Number(stream.entriesAdded),
+    entriesAdded: stream.entriesAdded,
     groups: stream.groups.all.map(groupValue),
   }
 }
@@ -40,7 +40,7 @@ function groupValue(group: StreamGroup): GroupValue {
   return {
     name: group.name.copy(),
     lastDeliveredId: idValue(group.lastId),
-    entriesRead: Number(group.entriesRead),
+    entriesRead: group.entriesRead,
     pending: pendingValue(group),
     consumers: consumers.map((consumer) => (
       { name: consumer.name.copy(), seenTimeMs: Number(consumer.seenMs), activeTimeMs: Number(consumer.activeMs) })),
@@ -79,7 +79,7 @@ export function streamFromValue(value: StreamValue): LargeStream {
   setId(stream.lastId, value.lastId)
   setId(stream.firstId, value.firstId)
   setId(stream.maxDeletedId, value.maxDeletedId)
-  stream.entriesAdded = integer(value.entriesAdded)
+  stream.entriesAdded = value.entriesAdded
   for (const { id, listpack } of value.nodes) {
     const ownsAll = listpack.buffer.byteLength === listpack.length
     stream.addNode(canonical(id.ms), canonical(id.seq), ownsAll ? listpack : new Slice(listpack).copy())
@@ -100,7 +100,7 @@ function integer(value: number): number | bigint {
 function groupFromValue(value: GroupValue): StreamGroup {
   const lastId = new StreamId()
   setId(lastId, value.lastDeliveredId)
-  const group = new StreamGroup(new Slice(new Slice(value.name).copy()), lastId, integer(value.entriesRead))
+  const group = new StreamGroup(new Slice(new Slice(value.name).copy()), lastId, value.entriesRead)
   const consumers = value.consumers.map(({ name, seenTimeMs, activeTimeMs }) => {
     const consumer = group.addConsumer(new Slice(name), integer(seenTimeMs))
     consumer.activeMs = integer(activeTimeMs)

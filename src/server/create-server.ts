@@ -1,5 +1,6 @@
 /** Starts a server in this process: what a test needs of it, and nothing on disk. */
 import { Config } from '../config/index.js'
+import type { KeyOutcome } from '../engine/services.js'
 import { silentLog, type Logger } from './logger.js'
 import { Server } from './server.js'
 
@@ -11,6 +12,8 @@ export interface ServerOptions {
   /** Further directives of redis.conf by name: `{ 'maxmemory': '100mb' }`. */
   readonly config?: Readonly<Record<string, string>>
   readonly log?: Logger
+  /** Told what became of every key that a MIGRATE from this server named. */
+  readonly onMigrate?: (outcome: KeyOutcome) => void
 }
 
 export interface KeyferryServer extends AsyncDisposable {
@@ -32,7 +35,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Keyferr
     if (refusal === undefined) throw new Error(`there is no directive '${name}'`)
     if (typeof refusal === 'string') throw new Error(`directive '${name}' does not take '${value}': ${refusal}`)
   }
-  const server = new Server(config, options.log ?? silentLog)
+  const server = new Server(config, options.log ?? silentLog, { onMigrate: options.onMigrate })
   await server.listen()
   const close = (): Promise<void> => server.close()
   return {

@@ -16,6 +16,8 @@ import { Call } from '../engine/call.js'
 import { Engine } from '../engine/engine.js'
 import { seedDuplicates } from '../../protocol/rdb/duplicates.js'
 import { seedHash } from '../keyspace/table.js'
+import { quoted } from '../engine/monitor.js'
+import type { KeyOutcome } from '../engine/services.js'
 import { Random } from '../random.js'
 import { allCommands } from '../../commands/index.js'
 import { migrationsOf } from '../../commands/migrate.js'
@@ -71,7 +73,7 @@ export class Server {
   constructor(
     readonly config: Config,
     readonly log: Logger,
-    options: { readonly clock?: Clock; readonly random?: Random } = {},
+    options: { readonly clock?: Clock; readonly random?: Random; readonly onMigrate?: ((outcome: KeyOutcome) => void) | undefined } = {},
   ) {
     this.clock = options.clock ?? new Clock()
     this.startedMs = this.clock.nowMs
@@ -91,11 +93,24 @@ export class Server {
     this.engine.keyspace.onExpired = (db, key) => this.engine.changed(db, key, 'x', 'expired')
     this.engine.onUnexpected = (command, error) =>
       log.warning(`Unexpected error in '${command.fullName}': ${(error as Error).stack ?? String(error)}`)
+    this.#tellMigrations(options.onMigrate)
+    config.onChange('loglevel', () => this.#tellMigrations(options.onMigrate))
     this.#housekeeping = new Housekeeping(this.engine, memory, log)
     config.onChange('hz', () => this.#housekeeping.followPace())
     config.onChange('port', () => (this.#listenAnew() ? undefined : UNABLE_TO_LISTEN))
     config.onChange('bind', () => (this.#listenAnew() ? undefined : 'Failed to bind to specified addresses.'))
     config.onChange('tls-port', () => this.#listenTlsAnew())
+  }
+
+  /** What becomes of each migrated key goes to whoever asked, and from level `verbose` on into the log. */
+  #tellMigrations(listener: ((outcome: KeyOutcome) => void) | undefined): void {
+    const { config, log, engine } = this
+    const isLogged = config.loglevel === 'verbose' || config.loglevel === 'debug'
+    engine.services.migrated = listener === undefined && !isLogged ? undefined : (outcome) => {
+      listener?.(outcome)
+      const { key, db, target, targetDb, error } = outcome
+      if (isLogged) log.verbose(`MIGRATE "${quoted(key.latin1Slice())}" of db ${db} to ${target} db ${targetDb}: ${outcome.outcome}${error === undefined ? '' : `, ${error}`}`)
+    }
   }
 
   /** What lines of the configuration file ask for that concerns the commands. Throws ConfigFileError. */

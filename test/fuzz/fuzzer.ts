@@ -2,9 +2,9 @@
  * The differential fuzzer: round after round of random commands (`round.ts`) to two servers until the time is over or they
  * disagree; then the shortest conversation that shows it.
  */
-import { quote, type Word } from '../client.js'
+import { quote, RespClient, type Word } from '../client.js'
 import { startPeer, type Peer, type PeerName } from '../peers.js'
-import { GROUPS } from './groups.js'
+import { GROUPS, type Group } from './groups.js'
 import { playProtocol } from './protocol.js'
 import { makeRound, playRound, type Arena, type Difference, type Round } from './round.js'
 import { shrink } from './shrink.js'
@@ -59,9 +59,33 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   }
 }
 
+/** The groups without the commands that one of the servers does not have. */
+async function knownToBoth(arena: Arena, groups: readonly Group[], log: (line: string) => void): Promise<Group[]> {
+  const [left, right] = await Promise.all([commandNames(arena.left.port), commandNames(arena.right.port)])
+  const missing = new Set<string>()
+  const known = groups.map((group) => ({
+    ...group,
+    lines: group.lines.filter(({ nodes: [first] }) => {
+      const name = first.kind === 'literal' ? first.text.toLowerCase() : ''
+      const isKnown = left.has(name) === right.has(name)
+      if (!isKnown) missing.add(name)
+      return isKnown
+    }),
+  }))
+  if (missing.size > 0) log(`left out, since one server does not have them: ${[...missing].join(', ')}`)
+  return known
+}
+
+async function commandNames(port: number): Promise<Set<string>> {
+  const client = await RespClient.connect(port)
+  const reply = await client.call('COMMAND', 'LIST')
+  client.close()
+  return new Set(reply.type === 'array' ? reply.items.map((item) => (item.type === 'bulk' ? item.bytes.toString().toLowerCase() : '')) : [])
+}
+
 async function run(arena: Arena, options: FuzzOptions, log: (line: string) => void): Promise<FuzzResult> {
   const wanted = options.groups ?? GROUP_NAMES
-  const groups = GROUPS.filter((group) => wanted.includes(group.name))
+  const groups = await knownToBoth(arena, GROUPS.filter((group) => wanted.includes(group.name)), log)
   const result: FuzzResult = { rounds: 0, commands: 0, failures: [] }
   const payloads: Buffer[] = []
   const deadline = performance.now() + options.seconds * 1000

@@ -190,7 +190,7 @@ const STREAM = group('stream', 'x', `
   XINFO STREAM $key FULL [COUNT $count]
   2x XINFO GROUPS $key
   XINFO CONSUMERS $key $group
-  XCLAIM $key $group $consumer 0 {$id} [TIME $integer] [RETRYCOUNT $bigInteger] [FORCE] JUSTID
+  XCLAIM $key $group $consumer 0 {$id} [TIME $integer] [RETRYCOUNT $integer] [FORCE] JUSTID
   XSETID $key $id ENTRIESADDED $bigInteger
   OBJECT ENCODING $key
 `)

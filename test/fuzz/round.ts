@@ -69,7 +69,7 @@ export function makeRound(seed: number, groups: readonly Group[], length: number
     let words = produce(chance.pick(wheel.get(group) ?? []), context)
     if (chance.hits(0.05) && maySpoil(words)) {
       const spoiled = spoil(words, context)
-      if (!readsClock(spoiled)) words = spoiled
+      if (!dependsOnTheMoment(spoiled)) words = spoiled
     }
     if (chance.hits(0.1)) words[0] = String(words[0]).toLowerCase()
     steps.push({ connection, words })
@@ -104,8 +104,9 @@ function maySpoil(words: readonly Word[]): boolean {
   return !String(words[1]).startsWith('lex') && !/^(auth|hello|lset)$/i.test(String(words[0]))
 }
 
-/** XADD with `*` takes the time for its id. */
-function readsClock(words: readonly Word[]): boolean {
+/** XADD with `*` takes the time for its id; a RESTORE whose time of expiry overflows is gone whenever active expiry comes by. */
+function dependsOnTheMoment(words: readonly Word[]): boolean {
+  if (/^restore$/i.test(String(words[0]))) return words[2] === '9223372036854775807'
   return /^xadd$/i.test(String(words[0])) && words.includes('*')
 }
 
