@@ -136,7 +136,10 @@ function holdKeys(call: Call, words: Words): KeyNames {
   const names = new KeyNames()
   for (let i = words.firstKey; i < words.endKey; i++) {
     const name: Slice = args.at(i)
-    const ref = db.lookupRead(name)
+    // A read for the statistics, but not for the access clock, which moves with the key.
+    const ref = db.lookup(name)
+    if (ref === 0) engine.keyspace.stats.misses++
+    else engine.keyspace.stats.hits++
     if (ref === 0 || db.holdOf(ref) !== undefined) continue
     engine.holds.add(db, ref, words.copy ? 'write' : 'all')
     names.add(name)

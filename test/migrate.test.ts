@@ -368,3 +368,35 @@ t.test('what becomes of every key is told', async (t) => {
   t.match(await from.text('MIGRATE', HOST, target.port, 'b', 99, 1000), /DB index is out of range/)
   t.same(outcomes.splice(0), [`b unsent  ${HOST}:${target.port} 99`])
 })
+
+t.test('expiry times and idle times arrive as they were', async (t) => {
+  const source = await createServer()
+  const target = await createServer()
+  const [from, to] = await Promise.all([RespClient.connect(source.port), RespClient.connect(target.port)])
+  t.teardown(async () => {
+    from.close()
+    to.close()
+    await Promise.all([source.close(), target.close()])
+  })
+  const at = Date.now() + 3_600_000
+  const values: Word[] = ['small', Buffer.alloc(300_000, 'large')]
+  for (const [i, value] of values.entries()) {
+    await from.text('SET', 'made', value)
+    const dump = await from.call('DUMP', 'made')
+    if (dump.type !== 'bulk') throw new Error('no payload')
+    await from.text('RESTORE', `k${i}`, at, dump.bytes, 'ABSTTL', 'IDLETIME', 500)
+    t.equal(await from.text('MIGRATE', HOST, target.port, `k${i}`, 0, 1000), '+OK')
+    t.equal(await to.text('PEXPIRETIME', `k${i}`), `:${at}`, 'not a millisecond longer')
+    const idle = await to.call('OBJECT', 'IDLETIME', `k${i}`)
+    t.ok(idle.type === 'integer' && Number(idle.value) >= 500 && Number(idle.value) < 510, show(idle))
+  }
+  await from.text('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lfu')
+  await to.text('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lfu')
+  await from.text('SET', 'f', 1)
+  const dump = await from.call('DUMP', 'f')
+  if (dump.type !== 'bulk') throw new Error('no payload')
+  await from.text('RESTORE', 'f', 0, dump.bytes, 'REPLACE', 'FREQ', 200)
+  t.equal(await from.text('MIGRATE', HOST, target.port, 'f', 0, 1000, 'REPLACE'), '+OK')
+  const frequency = await to.call('OBJECT', 'FREQ', 'f')
+  t.ok(frequency.type === 'integer' && Number(frequency.value) >= 199, show(frequency))
+})

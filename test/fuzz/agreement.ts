@@ -48,7 +48,7 @@ export function agreeOnExec(queued: readonly (readonly Word[])[], left: Received
 function agreeOn(words: readonly Word[], left: Reply, right: Reply): boolean {
   if (show(left) === show(right)) return true
   const name = String(words[0]).toUpperCase()
-  if (left.type === 'error' || right.type === 'error') return /^SORT/.test(name) && hasStaleErrno(left, right, words)
+  if (left.type === 'error' || right.type === 'error') return name.startsWith('SORT') && hasStaleErrno(left, right, words)
   const rule = RULES[name] ?? RULES[`${name} ${String(words[1]).toUpperCase()}`]
   return rule !== undefined && rule(left, right, words)
 }

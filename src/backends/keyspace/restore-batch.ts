@@ -1,9 +1,10 @@
 /**
  * Keys of a database as a batch of RESTORE commands:
  *
- *     *4 RESTORE key ttl payload          *5 ... REPLACE
+ *     RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds | FREQ counter]
  *
- * The time to live is what is left when the command is written, at least 1 ms; 0 for none. The keys must not
+ * Expiry times travel as they are, absolute, so that none grows by the time its transfer takes; and how long
+ * a key was idle (or how often it was used) travels too, where it is more than nothing. The keys must not
  * change while the batch lives (the caller holds them). Their names stand in one buffer, so a batch of a
  * thousand keys costs a few allocations, not thousands.
  */
@@ -68,17 +69,19 @@ const REFUSABLE_BYTES = 1024 * 1024
 
 const CRLF = 0x0a0d
 
-/** What stands around key, time to live and payload: without REPLACE, and with it. */
+/** What stands before the key, by the number of words. */
 const headOf = (command: string, words: number): Buffer => Buffer.from(`*${words}\r\n$${command.length}\r\n${command}\r\n$`)
-const HEADS = {
-  RESTORE: [headOf('RESTORE', 4), headOf('RESTORE', 5)],
-  'RESTORE-ASKING': [headOf('RESTORE-ASKING', 4), headOf('RESTORE-ASKING', 5)],
-} as const
-const TAILS = [Buffer.from('\r\n'), Buffer.from('\r\n$7\r\nREPLACE\r\n')] as const
+const headsOf = (command: string): Buffer[] => [4, 5, 6, 7, 8].map((words) => headOf(command, words))
+const HEADS = { RESTORE: headsOf('RESTORE'), 'RESTORE-ASKING': headsOf('RESTORE-ASKING') } as const
+const REPLACE = Buffer.from('$7\r\nREPLACE\r\n')
+const ABSTTL = Buffer.from('$6\r\nABSTTL\r\n')
+const IDLETIME = Buffer.from('$8\r\nIDLETIME\r\n$')
+const FREQ = Buffer.from('$4\r\nFREQ\r\n$')
+/** Room for all words that may follow the payload. */
+const TAIL_BYTES_MAX = 96
 
 export class RestoreBatch implements BatchSource {
-  readonly #head: Buffer
-  readonly #tail: Buffer
+  readonly #heads: readonly Buffer[]
   readonly #key = new Slice()
 
   constructor(
@@ -88,8 +91,7 @@ export class RestoreBatch implements BatchSource {
     readonly chosen: readonly number[] | undefined,
     readonly options: RestoreOptions,
   ) {
-    this.#head = HEADS[options.command][options.replace ? 1 : 0]
-    this.#tail = TAILS[options.replace ? 1 : 0]
+    this.#heads = HEADS[options.command]
   }
 
   get count(): number {
@@ -108,34 +110,48 @@ export class RestoreBatch implements BatchSource {
     if (ref === 0) return pos
     const payloadBytes = smallPayloadBytes(db, ref, this.options.version)
     if (payloadBytes === 0 || key.length + payloadBytes > 100_000) return -1
-    let at = this.#writeFront(key, this.#ttl(ref), out, pos)
+    const access = this.#access(ref)
+    let at = this.#writeFront(key, ref, access, out, pos)
     at = writeInteger(payloadBytes, out, at)
     at = out.writeUInt16LE(CRLF, at)
     at = writeSmallPayload(db, ref, this.options.version, out, at)
+    at = this.#writeTail(ref, access, out, at)
     this.options.onEncoded?.(this.nameOf(i))
-    return at + this.#tail.copy(out, at)
+    return at
   }
 
-  #ttl(ref: number): number {
-    const expiry = this.db.expiryOf(ref)
-    return expiry === Infinity ? 0 : Math.max(1, expiry - this.db.services.clock.nowMs)
+  /** Seconds since the last access, or the access counter: worth a word when it is not what a new key has. */
+  #access(ref: number): number {
+    const { db } = this
+    if (db.services.lfu) return db.frequency(ref)
+    return db.idleSeconds(ref)
   }
 
   /** Everything before the payload's length. */
-  #writeFront(key: Slice, ttl: number, out: Buffer, pos: number): number {
-    let at = pos + this.#head.copy(out, pos)
+  #writeFront(key: Slice, ref: number, access: number, out: Buffer, pos: number): number {
+    const { db, options } = this
+    const expiry = db.exactExpiryOf(ref)
+    const ttl = expiry === undefined ? 0 : expiry <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(expiry) : expiry
+    const extra = (options.replace ? 1 : 0) + (expiry === undefined ? 0 : 1) + (access > 0 ? 2 : 0)
+    let at = pos + this.#heads[extra].copy(out, pos)
     at = writeInteger(key.length, out, at)
     at = out.writeUInt16LE(CRLF, at)
     at += key.buf.copy(out, at, key.start, key.end)
     out[at++] = 13
     out[at++] = 10
     out[at++] = 36
-    at = writeInteger(integerLength(ttl), out, at)
-    at = out.writeUInt16LE(CRLF, at)
-    at = writeInteger(ttl, out, at)
-    out[at++] = 13
-    out[at++] = 10
+    at = typeof ttl === 'number' ? writeBulkInteger(ttl, out, at) : at + out.latin1Write(`19\r\n${ttl}\r\n`, at)
     out[at++] = 36
+    return at
+  }
+
+  /** Everything behind the payload. */
+  #writeTail(ref: number, access: number, out: Buffer, pos: number): number {
+    const { db, options } = this
+    let at = out.writeUInt16LE(CRLF, pos)
+    if (options.replace) at += REPLACE.copy(out, at)
+    if (db.expiryOf(ref) !== Infinity) at += ABSTTL.copy(out, at)
+    if (access > 0) at = writeBulkInteger(access, out, at + (db.services.lfu ? FREQ : IDLETIME).copy(out, at))
     return at
   }
 
@@ -150,8 +166,10 @@ export class RestoreBatch implements BatchSource {
       yield undefined
       step = measure.next()
     }
+    // Once for both ends: the command announces its number of words at the front.
+    const access = this.#access(ref)
     const front = Buffer.allocUnsafeSlow(key.length + 128)
-    let at = this.#writeFront(key, this.#ttl(ref), front, 0)
+    let at = this.#writeFront(key, ref, access, front, 0)
     at = writeInteger(step.value, front, at)
     at = front.writeUInt16LE(CRLF, at)
     const cautious = options.cautious === true && step.value > REFUSABLE_BYTES
@@ -162,9 +180,19 @@ export class RestoreBatch implements BatchSource {
     let isKept = false
     for (let piece = pieces.next(isKept); piece.done !== true; piece = pieces.next(isKept))
       isKept = yield options.onEncoded === undefined ? piece.value : Buffer.from(piece.value)
+    const tail = Buffer.allocUnsafeSlow(TAIL_BYTES_MAX)
+    const tailEnd = this.#writeTail(ref, access, tail, 0)
     options.onEncoded?.(this.nameOf(i))
     // The target may answer the last piece before this generator is asked again.
     yield 'last'
-    yield this.#tail
+    yield tail.subarray(0, tailEnd)
   }
+}
+
+/** The length of an integer's text, the text, each with its line end. */
+function writeBulkInteger(value: number, out: Buffer, pos: number): number {
+  let at = writeInteger(integerLength(value), out, pos)
+  at = out.writeUInt16LE(CRLF, at)
+  at = writeInteger(value, out, at)
+  return out.writeUInt16LE(CRLF, at)
 }
