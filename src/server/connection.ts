@@ -21,6 +21,8 @@ const OUTPUT_PAUSE_BYTES = 64 * 1024 * 1024
 const FLUSH_BYTES = 1024 * 1024
 /** A reply buffer that grew beyond this is given back. */
 const REPLY_KEEP_BYTES = 1024 * 1024
+/** A full buffer that took longer than this was many commands: others come before the next one. */
+const LONG_CHUNK_MS = 0.5
 /** Requests that a client may send ahead while its session waits. */
 const AHEAD_BYTES_MAX = 65536
 
@@ -82,6 +84,7 @@ export class Connection implements SessionLink {
     this.session.bytesIn += bytes
     this.engine.stats.reads++
     const engine = this.engine
+    const startedMs = bytes === chunk.length ? engine.clock.monotonicMs() : 0
     engine.clock.refresh()
     this.parser.bulkBytesMax = engine.config.protoMaxBulkLen
     this.parser.feed(chunk, 0, bytes)
@@ -92,6 +95,7 @@ export class Connection implements SessionLink {
       engine.stats.queryLimitCloses++
       this.destroy()
     }
+    if (startedMs > 0 && engine.clock.monotonicMs() - startedMs > LONG_CHUNK_MS) this.#letOthersRead()
   }
 
   #process(): void {
@@ -155,6 +159,17 @@ export class Connection implements SessionLink {
       if (hardBytes > 0 && this.#writer.waitingBytes > hardBytes) this.destroy()
     }
     reply.pos = 0
+  }
+
+  /**
+   * Node reads a socket up to 32 times before it looks at another one: with a full buffer of small commands
+   * each time, that is 30 ms in which nobody else is served.
+   */
+  #letOthersRead(): void {
+    if (this.#readingPaused || this.#closed) return
+    this.#readingPaused = true
+    this.socket.pause()
+    setImmediate(() => this.#maybeRead())
   }
 
   #maybeRead(): void {
