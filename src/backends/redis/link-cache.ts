@@ -27,8 +27,8 @@ export class LinkCache {
 
   /** An idle link to the target, or a new one that is still connecting. `fresh`: never an idle one. Throws LinkFault. */
   async take(target: Target, timeoutMs: number, fresh = false): Promise<Link> {
-    // Node would take an empty name for this machine's.
-    if (target.host === '') throw new LinkFault('connect', false, 'no host is named')
+    // Node would take an empty name for this machine's, and throws at one with a NUL.
+    if (target.host === '' || target.host.includes('\0')) throw new LinkFault('connect', false, 'no host can have that name')
     const links = this.#idle.get(nameOf(target))
     let link: Link | undefined
     while (!fresh && link === undefined && links !== undefined && links.length > 0) {
