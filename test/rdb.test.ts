@@ -26,6 +26,10 @@ import { ListpackBuilder } from '../protocol/rdb/listpack-builder.js'
 import { RdbOutput } from '../protocol/rdb/output.js'
 import { FOOTER_BYTES, checkFooter, footerVersion, writeFooter } from '../protocol/rdb/payload.js'
 import { skipBody } from '../protocol/rdb/skip.js'
+import { writeLength } from '../protocol/rdb/length.js'
+import { writeString } from '../protocol/rdb/string.js'
+import { TableReader, TableVerifier } from '../protocol/rdb/table.js'
+import { TableWalk } from '../protocol/rdb/table-walk.js'
 import { TripleSource } from '../protocol/rdb/triple-source.js'
 import type { StreamId, StreamNode, StreamValue, TableSource, Value } from '../protocol/rdb/value.js'
 
@@ -719,6 +723,171 @@ t.test('intset against a sorted array', async (t) => {
       if (intsetValidate(blob, 0, blob.length) !== model.size || JSON.stringify(intsetMembers(blob)) !== JSON.stringify(wanted)) t.fail(wanted.join(' '))
     }
   }
+})
+
+// ------------------------------------------------------------------------------------------------ the check of tables
+
+/** What a Set says: the position after the last element, or -1 when an element is bad or a key there twice. */
+function checkedBySet(type: number, bytes: Buffer): number {
+  try {
+    const reader = new TableReader(type, bytes, 0, bytes.length, 11)
+    const keys = new Set<string>()
+    while (reader.next()) keys.add(reader.first.copy().latin1Slice())
+    return keys.size === reader.count ? reader.position : -1
+  } catch (error) {
+    if (error instanceof RdbError) return -1
+    throw error
+  }
+}
+
+/** What the verifier says, in steps of so many elements. */
+function checked(type: number, bytes: Buffer, elements: number): number {
+  try {
+    const verifier = new TableVerifier(type, bytes, 0, bytes.length, 11)
+    for (let done = false; !done; ) done = verifier.step(elements)
+    return verifier.position
+  } catch (error) {
+    if (error instanceof RdbError) return -1
+    throw error
+  }
+}
+
+/** Whether the walk in WebAssembly settles it alone, and where it ends then; -1 when it gives up. */
+function walked(type: number, bytes: Buffer): number {
+  const { position, count } = new TableReader(type, bytes, 0, bytes.length, 11)
+  const walk = TableWalk.begin(type, bytes, position, bytes.length, count)
+  return walk?.step(Infinity) === 'sound' ? walk.position : -1
+}
+
+const SET_TABLE = 2
+const HASH_TABLE = 4
+const ZSET_TABLE = 5
+
+function stringForm(text: string | Buffer, compressed = false): Buffer {
+  const slice = new Slice(Buffer.from(text))
+  const out = Buffer.alloc(slice.end + 16)
+  return out.subarray(0, writeString(slice, out, 0, compressed))
+}
+
+/** Forms of the same text that no server would choose, and forms that are none. */
+function oddForm(text: string, pick: (below: number) => number): Buffer {
+  const bytes = Buffer.from(text, 'latin1')
+  const head = Buffer.alloc(9)
+  const number = /^-?\d{1,9}$/.test(text) ? Number(text) : 0
+  switch (pick(8)) {
+    case 0:
+      return Buffer.concat([Buffer.from([0x40 | (bytes.length >> 8), bytes.length]), bytes])
+    case 1:
+      head[0] = 0x80
+      head.writeUInt32BE(bytes.length, 1)
+      return Buffer.concat([head.subarray(0, 5), bytes])
+    case 2:
+      head[0] = 0x81
+      head.writeUInt32BE(bytes.length, 5)
+      return Buffer.concat([head, bytes])
+    case 3:
+      head[0] = 0xc2
+      head.writeInt32LE(number, 1)
+      return head.subarray(0, 5)
+    case 4:
+      head[0] = 0xc1
+      head.writeInt16LE((number << 16) >> 16, 1)
+      return head.subarray(0, 3)
+    case 5:
+      return stringForm(text.repeat(30), true)
+    case 6:
+      return Buffer.from([[0xc4, 0xff, 0x82, 0xbf, 0xc3][pick(5)], ...bytes])
+    default:
+      return bytes.length < 64 ? Buffer.concat([Buffer.from([bytes.length]), bytes]) : stringForm(bytes)
+  }
+}
+
+function element(type: number, key: Buffer, pick: (below: number) => number): Buffer {
+  if (type === SET_TABLE) return key
+  if (type === HASH_TABLE) return Buffer.concat([key, stringForm(pick(400) === 0 ? 'v'.repeat(16000 + pick(70000)) : randomElement(pick))])
+  const score = Buffer.alloc(8)
+  score.writeDoubleLE([0, -0, 1.5, Infinity, -Infinity, 5e-324, -1e308, pick(1000)][pick(8)])
+  return Buffer.concat([key, score])
+}
+
+function table(elements: Buffer[], count = elements.length): Buffer {
+  const head = Buffer.alloc(9)
+  return Buffer.concat([head.subarray(0, writeLength(count, head, 0)), ...elements])
+}
+
+/** Different keys of all sorts, each in the form a server writes. */
+function keyTexts(count: number, pick: (below: number) => number): string[] {
+  const texts = new Set<string>()
+  while (texts.size < count) {
+    const n = pick(1 << (1 + pick(30)))
+    texts.add([randomElement(pick), String(n), `-${n}`, `0${n}`, `k:${n}`, `${n}a`, 'x'.repeat([63, 64, 16383, 16384][pick(pick(20) === 0 ? 4 : 2)]) + String(n)][pick(7)])
+  }
+  return [...texts]
+}
+
+t.test('the walk over tables says what a Set says', async (t) => {
+  t.comment(`seed ${SEED}`)
+  const pick = random(SEED)
+  const wrong: string[] = []
+  const seen = { sound: 0, odd: 0, bad: 0 }
+  const compare = (type: number, bytes: Buffer, name: string): number => {
+    const wanted = checkedBySet(type, bytes)
+    const found = checked(type, bytes, [1, 7, 100, Infinity][pick(4)])
+    if (found !== wanted && wrong.length < 5) wrong.push(`${name}, type ${type}: ${found}, not ${wanted}: ${bytes.subarray(0, 500).toString('hex')}`)
+    seen[wanted < 0 ? 'bad' : name === 'sound' ? 'sound' : 'odd']++
+    return wanted
+  }
+  for (let run = 0; run < 1500; run++) {
+    const type = [SET_TABLE, HASH_TABLE, ZSET_TABLE][run % 3]
+    const texts = keyTexts(pick(10) === 0 ? 400 : 16 + pick(30), pick)
+    const elements = texts.map((text) => element(type, stringForm(text), pick))
+    const sound = table(elements)
+    if (compare(type, sound, 'sound') !== sound.length || walked(type, sound) !== sound.length) wrong.push(`not settled by the walk: type ${type}, run ${run}`)
+    compare(type, sound.subarray(0, pick(sound.length)), 'truncated')
+    compare(type, table(elements, elements.length + pick(3) - 1), 'count')
+    compare(type, Buffer.concat([table(elements, elements.length + 1), stringForm(texts[pick(texts.length)]), stringForm('v'), Buffer.alloc(7)]), 'duplicate')
+    const odd = elements.slice()
+    for (let i = 1 + pick(2); i > 0; i--) odd[pick(odd.length)] = element(type, oddForm(texts[pick(texts.length)], pick), pick)
+    compare(type, table(odd), 'odd key')
+    odd[pick(odd.length)] = Buffer.concat([stringForm(`other${run}`), type === HASH_TABLE ? oddForm(randomElement(pick), pick) : Buffer.from([pick(256), 0, 0, 0, 0, 1, 0xf0, 0x7f | (pick(2) << 7)])])
+    compare(type, table(odd), 'odd value')
+    for (let i = 0; i < 4; i++) compare(type, mutate(sound, pick), 'mutated')
+  }
+  t.same(wrong, [])
+  t.comment(JSON.stringify(seen))
+  t.ok(seen.sound === 1500 && seen.odd > 500 && seen.bad > 3000)
+})
+
+t.test('the walk over tables: windows, parts, vectors', async (t) => {
+  const pick = random(SEED)
+  const wrong: string[] = []
+  const tail = keyTexts(40, pick).filter((text) => text.length < 100)
+  for (const type of [SET_TABLE, HASH_TABLE, ZSET_TABLE]) {
+    const elements = tail.map((text) => element(type, stringForm(text), pick)).filter((bytes) => bytes.length < 200)
+    // Every offset of these elements comes to lie at the end of a window, and each is cut there once.
+    for (let shift = 0; shift < 900; shift++) {
+      const first = element(type, stringForm('f'.repeat(64300 + shift)), () => 1)
+      const bytes = table([first, ...elements, ...elements.map((_, i) => element(type, stringForm(`more:${i}`), pick))])
+      if (walked(type, bytes) !== bytes.length || checked(type, bytes, 5) !== bytes.length) wrong.push(`type ${type}, shift ${shift}`)
+      if (checked(type, bytes.subarray(0, bytes.length - 1 - shift), Infinity) !== -1) wrong.push(`cut: type ${type}, shift ${shift}`)
+    }
+    const tooLong = table([element(type, stringForm('f'.repeat(70000)), () => 1), ...elements])
+    if (walked(type, tooLong) !== -1 || checked(type, tooLong, 5) !== tooLong.length) wrong.push(`too long a key: type ${type}`)
+    // Many parts; then one key twice, far apart.
+    const many = Array.from({ length: 60000 }, (_, i) => element(type, stringForm(`${i % 2 === 0 ? 'key:' : ''}${i * 7919}`), () => 1))
+    const sound = table(many)
+    if (walked(type, sound) !== sound.length || checked(type, sound, 8192) !== sound.length) wrong.push(`many: type ${type}`)
+    for (const [from, to] of [[0, 59999], [31, 30], [59998, 1]]) {
+      const twice = table(many.map((bytes, i) => (i === to ? many[from] : bytes)))
+      if (walked(type, twice) !== -1 || checked(type, twice, 8192) !== -1) wrong.push(`twice: type ${type}`)
+    }
+  }
+  for (const { payload, rdbType, name } of vectors) {
+    if (payload === undefined || ![SET_TABLE, HASH_TABLE, ZSET_TABLE].includes(rdbType)) continue
+    const bytes = Buffer.from(payload, 'hex').subarray(1)
+    if (checked(rdbType, bytes, 10) !== bytes.length - FOOTER_BYTES) wrong.push(name)
+  }
+  t.same(wrong, [])
 })
 
 // ------------------------------------------------------------------------------------------------ mutations

@@ -8,8 +8,9 @@
 import type { Slice } from '../slice.js'
 import { RdbError } from './error.js'
 
-let key0 = 0x5bd1e995
-let key1 = 0x1b873593
+/** The key, in two halves; see `seedDuplicates`. */
+export let key0 = 0x5bd1e995
+export let key1 = 0x1b873593
 
 /** Sets the key of the hash: 64 random bits in two halves. Not while a check is under way. */
 export function seedDuplicates(low: number, high: number): void {

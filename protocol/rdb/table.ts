@@ -20,6 +20,7 @@ import { RdbInput } from './input.js'
 import { TYPE, familyOf } from './payload.js'
 import { parseScorePrefix } from './score.js'
 import { StringScratch, readString, skipString } from './string.js'
+import { TableWalk } from './table-walk.js'
 import type { TableSource } from './value.js'
 
 /** Highest expiry of a field that Redis loads. */
@@ -153,21 +154,32 @@ function readTextScore(input: RdbInput, text: Slice): number {
 
 /**
  * The deep check of a table: every element readable, no member twice, no score that is no number. Takes as
- * many turns as the caller likes; a million small fields cost some hundred milliseconds in all.
+ * many turns as the caller likes. What the fast walk does not settle is checked again from the start.
  */
 export class TableVerifier {
   private readonly reader: TableReader
-  private readonly finder: DuplicateFinder | undefined
+  private readonly equalAt: EqualAt | undefined
+  private finder: DuplicateFinder | undefined
+  private walk: TableWalk | undefined
   private readonly start: number
 
   constructor(type: number, buf: Buffer, start: number, end: number, version: number) {
     this.reader = new TableReader(type, buf, start, end, version)
     this.start = start
-    if (type !== TYPE.LIST) this.finder = new DuplicateFinder(this.reader.count, equalStrings(buf, start, end))
+    const { position, count } = this.reader
+    this.equalAt = type === TYPE.LIST ? undefined : equalStrings(buf, start, end)
+    this.walk = TableWalk.begin(type, buf, position, end, count)
+    if (this.walk === undefined) this.startFinder()
   }
 
   /** Checks up to `elements` more; true when all are done. Throws RdbError when the table is corrupt. */
   step(elements: number): boolean {
+    if (this.walk !== undefined) {
+      const result = this.walk.step(elements)
+      if (result !== 'unsettled') return result === 'sound'
+      this.walk = undefined
+      this.startFinder()
+    }
     const { reader, finder } = this
     for (let i = 0; i < elements; i++) {
       if (!reader.nextFirst()) return this.settle(elements - i)
@@ -180,7 +192,11 @@ export class TableVerifier {
 
   /** Position after the last element, once `step` returned true. */
   get position(): number {
-    return this.reader.position
+    return this.walk?.position ?? this.reader.position
+  }
+
+  private startFinder(): void {
+    if (this.equalAt !== undefined) this.finder = new DuplicateFinder(this.reader.count, this.equalAt)
   }
 
   private settle(elements: number): boolean {

@@ -219,7 +219,7 @@ export type Verified = (db: Database, key: Slice) => Ref
 export type Verdict = Verified | 'footer' | 'data'
 
 /** Elements that one turn of a sliced check looks at: about a millisecond. */
-export const ELEMENTS_PER_TURN = 8192
+export const ELEMENTS_PER_TURN = 16384
 
 const scratch = new StringScratch()
 const text = new Slice()
