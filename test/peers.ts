@@ -199,7 +199,7 @@ async function versionOf(port: number): Promise<string> {
   const client = await RespClient.connect(port)
   try {
     const info = await client.text('INFO', 'server')
-    return /(?:keyferry|valkey)_version:([0-9.]+)/.exec(info)?.[1] ?? /redis_version:([0-9.]+)/.exec(info)?.[1] ?? 'unknown'
+    return /keyferry_version:([0-9.]+)/.exec(info)?.[1] ?? /valkey_version:([0-9.]+)/.exec(info)?.[1] ?? /redis_version:([0-9.]+)/.exec(info)?.[1] ?? 'unknown'
   } finally {
     client.close()
   }
