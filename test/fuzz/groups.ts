@@ -202,7 +202,7 @@ const GENERIC = group('generic', 's', `
   TOUCH {$any}
   3x TYPE $any
   4x OBJECT ENCODING $any
-  OBJECT REFCOUNT no-such-key
+  OBJECT REFCOUNT $any
   OBJECT (FREQ | IDLETIME | NOTHING) $any
   3x EXPIRE $any $seconds [NX | XX | GT | LT] [NX | XX | GT | LT]
   2x PEXPIRE $any $millis [NX | XX | GT | LT]
