@@ -1,0 +1,27 @@
+/**
+ * The backends by name and by URL scheme; each is loaded only when a configuration names it.
+ */
+import { StoreError } from '../transfer/store.js'
+import type { Backend } from './backend.js'
+
+/** Backend type, its other names and URL schemes -> where it is. */
+const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; readonly load: () => Promise<{ backend: Backend }> }>> = {
+}
+
+/** Types that a configuration file may name. */
+export const backendTypes: readonly string[] = Object.keys(BACKENDS)
+
+/** The backend of this type. Throws StoreError 'usage' with what there is. */
+export async function backendOfType(type: string): Promise<Backend> {
+  const found = Object.hasOwn(BACKENDS, type) ? BACKENDS[type] : undefined
+  if (found === undefined) throw new StoreError('usage', `there is no storage "${type}"; there are ${backendTypes.join(', ')}`)
+  return (await found.load()).backend
+}
+
+/** The backend that a URL means. Throws StoreError 'usage'. */
+export async function backendOfUrl(url: string): Promise<Backend> {
+  const scheme = /^([a-z][a-z0-9+-]*):/i.exec(url)?.[1].toLowerCase()
+  for (const { schemes, load } of Object.values(BACKENDS)) if (scheme !== undefined && schemes.includes(scheme)) return (await load()).backend
+  const known = Object.values(BACKENDS).flatMap(({ schemes }) => schemes)
+  throw new StoreError('usage', `'${url.replace(/\/\/[^@/]*@/, '//***@')}' is no store; a store is a URL that begins with ${known.map((name) => `${name}:`).join(', ')}`)
+}
