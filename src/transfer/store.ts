@@ -97,6 +97,8 @@ export interface StoreTraits {
   readonly createsAtomically: boolean
   /** `write` and `remove` work. */
   readonly writable: boolean
+  /** It appears whole when it is closed (a file): nothing can be read back from it, locked in it or resumed. */
+  readonly writesOnce?: boolean
   /** Key names follow Vault's layout: `core/lock` and names ending in "/" are not copied. */
   readonly vaultLayout: boolean
   /** The longest key and the longest value it takes, in bytes. */
@@ -140,12 +142,17 @@ export interface Store {
    * nothing is read ahead beyond a page.
    */
   list(from: KeyRef | undefined): AsyncIterable<readonly KeyRef[]>
-  /** The entries of these keys, in the order asked for; undefined where there is none (any more). */
+  /**
+   * The entries of these keys, in the order asked for; undefined where there is none (any more). May be fewer than
+   * asked for, but at least one: a store whose values are large stops at about `batchBytesMax` and is asked again.
+   */
   read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]>
   /** Writes entries; one outcome each, in order. A large value never makes the store hold more than a few copies of it. */
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]>
   /** Deletes keys; those that are not there are passed over. */
   remove(keys: readonly KeyRef[]): Promise<void>
+  /** Everything has been written: what a store still holds back (a file that appears whole) is put in place. */
+  finish?(): Promise<void>
 }
 
 /** Orders keys: by database, then by bytes. */
