@@ -6,6 +6,10 @@ import type { Backend } from './backend.js'
 
 /** Backend type, its other names and URL schemes -> where it is. */
 const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; readonly load: () => Promise<{ backend: Backend }> }>> = {
+  inmem: { schemes: ['memory', 'inmem'], load: () => import('./memory/index.js') },
+  file: { schemes: ['file'], load: () => import('./file/index.js') },
+  mysql: { schemes: ['mysql', 'mariadb'], load: () => import('./mysql/index.js') },
+  postgresql: { schemes: ['postgres', 'postgresql'], load: () => import('./postgresql/index.js') },
 }
 
 /** Types that a configuration file may name. */
