@@ -10,6 +10,7 @@ const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; r
   file: { schemes: ['file'], load: () => import('./file/index.js') },
   mysql: { schemes: ['mysql', 'mariadb'], load: () => import('./mysql/index.js') },
   postgresql: { schemes: ['postgres', 'postgresql'], load: () => import('./postgresql/index.js') },
+  'redis': { schemes: ['redis', 'rediss', 'valkey', 'valkeys'], load: () => import('./redis/index.js') },
 }
 
 /** Types that a configuration file may name. */

@@ -1,0 +1,109 @@
+/**
+ * Entries of a batch of keys: DUMP and PEXPIRETIME of each, all in one write.
+ *
+ * A server without PEXPIRETIME (before Redis 7.0) is asked for PTTL, and for its own TIME in front of them, so that
+ * what is left becomes a point in time by the clock that counts.
+ */
+import { EntryError, type Entry, type KeyRef } from '../../transfer/store.js'
+import { ServerBusy, isPassing } from './connections.js'
+import type { Connection } from './connection.js'
+import { COLON, MINUS, Refusal, integerOf, type ReplySink } from './reply-reader.js'
+import { RequestWriter } from './request-writer.js'
+
+const DUMP = Buffer.from('*2\r\n$4\r\nDUMP\r\n')
+const PEXPIRETIME = Buffer.from('*2\r\n$11\r\nPEXPIRETIME\r\n')
+const PTTL = Buffer.from('*2\r\n$4\r\nPTTL\r\n')
+const TIME = Buffer.from('*1\r\n$4\r\nTIME\r\n')
+export const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n')
+
+export type ExpiryCommand = 'PEXPIRETIME' | 'PTTL'
+
+/** What a read found, or the refusal of this key, which says for a cluster where else to ask. */
+export type ReadResult = Entry | EntryError | Refusal | undefined
+
+/** Reads entries over a connection whose database is that of the keys. Throws LinkFault, ServerBusy. `asking`: of a slot that is being moved here. */
+export async function readEntries(connection: Connection, keys: readonly KeyRef[], command: ExpiryCommand, asking = false): Promise<ReadResult[]> {
+  const writer = RequestWriter.take()
+  const expiry = command === 'PTTL' ? PTTL : PEXPIRETIME
+  if (command === 'PTTL') writer.fixed(TIME)
+  for (const { key } of keys) {
+    if (asking) writer.fixed(ASKING)
+    writer.fixed(DUMP)
+    writer.bulk(key)
+    if (asking) writer.fixed(ASKING)
+    writer.fixed(expiry)
+    writer.bulk(key)
+  }
+  const sink = new DumpSink(keys, command === 'PTTL')
+  const replies = (asking ? 4 : 2) * keys.length + (command === 'PTTL' ? 1 : 0)
+  await connection.exchange(writer.parts(), replies, sink)
+  writer.give()
+  if (sink.passing !== undefined) throw new ServerBusy(sink.passing.line)
+  return sink.results
+}
+
+class DumpSink implements ReplySink {
+  readonly results: ReadResult[]
+  /** A refusal that will pass: the whole batch is read again. */
+  passing: Refusal | undefined
+  #i = 0
+  #payload: Buffer | undefined
+  #refusal: Refusal | undefined
+  #isExpiryNext = false
+  /** The server's time, in parts, when it is told at the front. */
+  #time: number[] = []
+  #timeDue: number
+  #serverMs = 0
+
+  constructor(readonly keys: readonly KeyRef[], readonly relative: boolean) {
+    this.results = new Array<ReadResult>(keys.length)
+    this.#timeDue = relative ? 2 : 0
+  }
+
+  bulk(buf: Buffer, start: number, end: number): void {
+    if (this.#timeDue > 0) {
+      this.#time.push(integerOf(buf, start, end))
+      if (--this.#timeDue === 0) this.#serverMs = this.#time[0] * 1000 + Math.floor(this.#time[1] / 1000)
+      return
+    }
+    this.#payload = buf.subarray(start, end)
+    this.#isExpiryNext = true
+  }
+
+  nil(): void {
+    this.#isExpiryNext = true
+  }
+
+  array(): void {}
+
+  line(kind: number, buf: Buffer, start: number, end: number): void {
+    if (kind === MINUS) {
+      const refusal = new Refusal(buf.utf8Slice(start, end))
+      if (isPassing(refusal)) this.passing = refusal
+      if (this.#timeDue > 0) this.#timeDue = 0
+      else if (this.#isExpiryNext) this.#finish(undefined, this.#refusal ?? refusal)
+      else {
+        this.#refusal = refusal
+        this.#isExpiryNext = true
+      }
+    } else if (kind === COLON && this.#isExpiryNext) this.#finish(integerOf(buf, start, end), this.#refusal)
+    // What is left is the answer to ASKING.
+  }
+
+  #finish(expiry: number | undefined, refusal: Refusal | undefined): void {
+    const { db, key } = this.keys[this.#i]
+    const value = this.#payload
+    if (refusal !== undefined) this.results[this.#i] = refusal
+    else if (value !== undefined && expiry !== undefined && expiry !== -2)
+      this.results[this.#i] = { db, key, form: 'dump', value, expiresAtMs: expiry < 0 ? undefined : Math.min(Number.MAX_SAFE_INTEGER, expiry + this.#serverMs) }
+    this.#i++
+    this.#payload = undefined
+    this.#refusal = undefined
+    this.#isExpiryNext = false
+  }
+}
+
+/** A refusal of one key, as its entry's error. */
+export function entryRefused(refusal: Refusal): EntryError {
+  return new EntryError('refused', `the server refuses this key: ${refusal.line}`)
+}
