@@ -9,6 +9,7 @@ PEERS=(
   "redis-server      redis-server,redis-tools     -"
   "redis-benchmark   redis-tools                  -"
   "valkey-server     valkey-server,valkey-tools   backports"
+  "etcd              etcd-server                  -"
 )
 
 missing() {
