@@ -89,6 +89,13 @@ export function queryOf(url: URL): Record<string, string> {
   return Object.fromEntries(url.searchParams)
 }
 
+/** More bytes than the client is prepared to hold: ask for less. */
+export class AnswerTooLarge extends StoreError {
+  constructor(message: string) {
+    super('refused', message)
+  }
+}
+
 /** A connection that broke or never was; `wasSent` when the server may have the request. */
 class Broken extends Error {
   constructor(message: string, readonly wasSent: boolean, cause: unknown) {
@@ -112,7 +119,7 @@ export class HttpClient {
     this.#agents = { http: new http.Agent(keep), https: new https.Agent({ ...keep, ...tls }) }
   }
 
-  /** Throws StoreError 'unreachable' when no address answers, 'refused' when the answer is too large. */
+  /** Throws StoreError 'unreachable' when no address answers, AnswerTooLarge. */
   async send(request: HttpRequest): Promise<Answer> {
     let broken: Broken | undefined
     // Every address once, and the first one once more for a kept connection that the server had closed meanwhile.
@@ -173,7 +180,7 @@ export class HttpClient {
           if (size <= answerBytesMax) pieces.push(piece)
           else {
             clearTimeout(timer)
-            fail(new StoreError('refused', `${this.label} answers ${method} ${path.replace(/\?.*/, '')} with more than ${answerBytesMax} bytes`))
+            fail(new AnswerTooLarge(`${this.label} answers ${method} ${path.replace(/\?.*/, '')} with more than ${answerBytesMax} bytes`))
             request.destroy()
           }
         })
