@@ -6,6 +6,7 @@ import type { Backend } from './backend.js'
 
 /** Backend type, its other names and URL schemes -> where it is. */
 const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; readonly load: () => Promise<{ backend: Backend }> }>> = {
+  consul: { schemes: ['consul', 'consuls'], load: () => import('./consul/index.js') },
   etcd: { schemes: ['etcd', 'etcds'], load: () => import('./etcd/index.js') },
   etcd2: { schemes: ['etcd2', 'etcd2+http', 'etcd2+https'], load: () => import('./etcd2/index.js') },
 }

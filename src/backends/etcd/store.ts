@@ -3,21 +3,28 @@
  *
  *     list   range of keys only, page by page, all at the revision of the first page
  *     read   one range from the first key to the last where they lie close together, else a transaction of gets
- *     write  a transaction of puts; 'skip' and 'error': on the condition that none of the keys exists, or else it tells
- *            which do, and the others are tried again. A put in a transaction of its own, all in one, was a third as fast,
- *            and a request per key a twentieth.
+ *     write  a transaction of puts. 'skip' and 'error': on the one condition that no key exists from the first to the last;
+ *            where some do, each put in a transaction of its own within it, on the condition that its key does not exist
+ *            (server CPU per key of 100 bytes: 32 us, as without a condition; 67 us; a request per key: 390 us)
  *
  * Keys are any bytes but none at all. Under a path (Vault's layout) a key is `path/key`. A request has at most 128
  * operations and about a megabyte, well below what etcd takes.
  */
-import { EntryError, keyText, StoreError, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
+import { EntryError, keyText, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import { AnswerTooLarge } from '../http-client.js'
 import { GatewayError, INVALID_ARGUMENT, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, type Gateway, type Status } from './gateway.js'
 import { Leases } from './leases.js'
 
-const PAGE_KEYS = 2000
-/** etcd's default --max-txn-ops. */
-const OPERATIONS_MAX = 128
+/** The first page of a listing, the smallest and the largest after it. */
+const PAGE_KEYS = 1000
+const PAGE_KEYS_MIN = 100
+const PAGE_KEYS_MAX = 50_000
+/** What etcd may have to read for a page: it reads the values too, and throws them away. */
+const PAGE_BYTES = 32 * 1024 * 1024
+/** etcd's default --max-txn-ops is 128, and a transaction within one counts for one more. */
+const OPERATIONS_MAX = 127
+/** After so many requests it is tried again whether keys can be created in one go. */
+const CROWDED_REQUESTS = 15
 const REQUEST_BYTES_MAX = 1024 * 1024
 /** etcd's default --max-request-bytes, less what surrounds a key and its value. */
 const ENTRY_BYTES_MAX = 1536 * 1024 - 512
@@ -40,8 +47,14 @@ interface RangeAnswer {
 }
 
 interface TxnAnswer {
-  readonly responses?: readonly { readonly response_range?: RangeAnswer }[]
+  readonly responses?: readonly { readonly response_range?: RangeAnswer; readonly response_txn?: TxnAnswer }[]
   readonly succeeded?: boolean
+}
+
+interface Put {
+  readonly name: Buffer
+  /** The operation, as JSON. */
+  readonly put: string
 }
 
 export class EtcdStore implements Store {
@@ -52,6 +65,10 @@ export class EtcdStore implements Store {
   readonly #leases: Leases
   #status: Status | undefined
   #bytesPerKey = 1024
+  /** Transactions within a transaction and conditions on ranges came with etcd 3.3. */
+  #hasNested = true
+  /** So many more requests find other keys among theirs. */
+  #crowded = 0
 
   constructor(
     readonly label: string,
@@ -79,6 +96,8 @@ export class EtcdStore implements Store {
 
   async open(_access: StoreAccess): Promise<void> {
     this.#status = await this.gateway.connect()
+    const [major, minor] = this.#status.version.split('.').map(Number)
+    this.#hasNested = major > 3 || (major === 3 && minor >= 3)
   }
 
   close(): Promise<void> {
@@ -105,10 +124,11 @@ export class EtcdStore implements Store {
   async *list(from: KeyRef | undefined): AsyncGenerator<readonly KeyRef[]> {
     let next = from === undefined ? undefined : this.#nameOf(from.key)
     let revision = '0'
+    let limit = PAGE_KEYS
     for (;;) {
       let page: RangeAnswer
       try {
-        page = await this.gateway.call<RangeAnswer>('/kv/range', this.#wholeRange(next, `"keys_only":true,"limit":"${PAGE_KEYS}","revision":"${revision}"`), true)
+        page = await this.gateway.call<RangeAnswer>('/kv/range', this.#wholeRange(next, `"keys_only":true,"limit":"${limit}","revision":"${revision}"`), true)
       } catch (error) {
         if (!(error instanceof GatewayError) || error.code !== OUT_OF_RANGE || revision === '0') throw this.gateway.failure(error, 'listing its keys')
         // Compacted away meanwhile: on from here with what there is now.
@@ -120,6 +140,9 @@ export class EtcdStore implements Store {
       const names = (page.kvs ?? []).map(({ key }) => Buffer.from(key, 'base64'))
       if (names.length > 0) yield names.map((name) => ({ db: 0, key: name.subarray(this.#prefix.length) }))
       if (page.more !== true || names.length === 0) return
+      // etcd 3.4 walks over all that is left for every page: few large ones, as far as the values are small.
+      const bytesPerKey = Number(this.#status?.dbSize ?? 0) / Number(page.count ?? 1)
+      limit = Math.max(PAGE_KEYS_MIN, Math.min(PAGE_KEYS_MAX, Math.floor(PAGE_BYTES / bytesPerKey)))
       next = Buffer.concat([names[names.length - 1], ZERO])
     }
   }
@@ -230,20 +253,23 @@ export class EtcdStore implements Store {
     return found
   }
 
-  /** Puts what is not there. Each round writes all that is left, or finds at least one that exists: it comes to an end. */
-  async #create(puts: readonly { readonly name: string; readonly put: string }[]): Promise<WriteOutcome[]> {
-    const existing = new Set<string>()
-    for (let left = puts; left.length > 0; left = left.filter(({ name }) => !existing.has(name))) {
-      const compare = left.map(({ name }) => `{"key":"${name}","target":"CREATE","result":"EQUAL","create_revision":"0"}`)
-      const ask = left.map(({ name }) => `{"request_range":{"key":"${name}","keys_only":true}}`)
-      const body = `{"compare":[${compare.join(',')}],"success":[${left.map(({ put }) => put).join(',')}],"failure":[${ask.join(',')}]}`
-      const { succeeded, responses = [] } = await this.gateway.call<TxnAnswer>('/kv/txn', body, false)
-      if (succeeded === true) break
-      const found = existing.size
-      for (const { response_range: range } of responses) for (const { key } of range?.kvs ?? []) existing.add(key)
-      if (existing.size === found) throw new StoreError('refused', `${this.label} says that of ${left.length} keys one exists, and then that none does; is that address etcd's?`)
+  /** Puts what is not there: in one go where nothing stands between the first key and the last, else each on its own condition. */
+  async #create(puts: readonly Put[]): Promise<WriteOutcome[]> {
+    const names = puts.map(({ name }) => name).sort((a, b) => a.compare(b))
+    if (this.#crowded > 0) this.#crowded--
+    else if (this.#hasNested) {
+      const end = Buffer.concat([names[names.length - 1], ZERO]).toString('base64')
+      const body = `{"compare":[${isNew(names[0], end)}],"success":[${puts.map(({ put }) => put).join(',')}]}`
+      if ((await this.gateway.call<TxnAnswer>('/kv/txn', body, false)).succeeded === true) return puts.map(() => 'written')
+      this.#crowded = CROWDED_REQUESTS
     }
-    return puts.map(({ name }) => (existing.has(name) ? 'exists' : 'written'))
+    const single = puts.map(({ name, put }) => `{"compare":[${isNew(name)}],"success":[${put}]}`)
+    const answers: (TxnAnswer | undefined)[] = []
+    if (this.#hasNested) {
+      const { responses = [] } = await this.gateway.call<TxnAnswer>('/kv/txn', `{"success":[${single.map((txn) => `{"request_txn":${txn}}`).join(',')}]}`, false)
+      answers.push(...responses.map((response) => response.response_txn))
+    } else for (const txn of single) answers.push(await this.gateway.call<TxnAnswer>('/kv/txn', txn, false))
+    return puts.map((_, i) => (answers[i]?.succeeded === true ? 'written' : 'exists'))
   }
 
   #refusalOf({ key, value, form }: Entry): EntryError | undefined {
@@ -274,8 +300,8 @@ export class EtcdStore implements Store {
     try {
       const leases = await Promise.all(entries.map(async ({ expiresAtMs }) => (expiresAtMs === undefined ? '0' : this.#leases.idFor(expiresAtMs))))
       const puts = entries.map(({ key, value }, i) => {
-        const name = this.#nameOf(key).toString('base64')
-        return { name, put: `{"request_put":{"key":"${name}","value":"${value.toString('base64')}","lease":"${leases[i]}"}}` }
+        const name = this.#nameOf(key)
+        return { name, put: `{"request_put":{"key":"${name.toString('base64')}","value":"${value.toString('base64')}","lease":"${leases[i]}"}}` }
       })
       if (conflict !== 'replace') return await this.#create(puts)
       await this.gateway.call<TxnAnswer>('/kv/txn', `{"success":[${puts.map(({ put }) => put).join(',')}]}`, true)
@@ -298,3 +324,8 @@ export class EtcdStore implements Store {
 }
 
 const ZERO = Buffer.from([0])
+
+/** The condition that this key, or every key up to `end` (base64), was never created or is deleted. */
+function isNew(name: Buffer, end?: string): string {
+  return `{"key":"${name.toString('base64')}",${end === undefined ? '' : `"range_end":"${end}",`}"target":"CREATE","result":"EQUAL","create_revision":"0"}`
+}
