@@ -11,6 +11,7 @@ PEERS=(
   "valkey-server     valkey-server,valkey-tools   backports"
   "mariadbd          mariadb-server               -"
   "pg_ctlcluster     postgresql                   -"
+  "etcd              etcd-server                  -"
 )
 
 missing() {

@@ -11,6 +11,9 @@ const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; r
   mysql: { schemes: ['mysql', 'mariadb'], load: () => import('./mysql/index.js') },
   postgresql: { schemes: ['postgres', 'postgresql'], load: () => import('./postgresql/index.js') },
   'redis': { schemes: ['redis', 'rediss', 'valkey', 'valkeys'], load: () => import('./redis/index.js') },
+  consul: { schemes: ['consul', 'consuls'], load: () => import('./consul/index.js') },
+  etcd: { schemes: ['etcd', 'etcds'], load: () => import('./etcd/index.js') },
+  etcd2: { schemes: ['etcd2', 'etcd2+http', 'etcd2+https'], load: () => import('./etcd2/index.js') },
 }
 
 /** Types that a configuration file may name. */
