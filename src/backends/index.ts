@@ -6,6 +6,7 @@ import type { Backend } from './backend.js'
 
 /** Backend type, its other names and URL schemes -> where it is. */
 const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; readonly load: () => Promise<{ backend: Backend }> }>> = {
+  rdb: { schemes: ['rdb'], load: () => import('./rdb/index.js') },
 }
 
 /** Types that a configuration file may name. */

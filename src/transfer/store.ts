@@ -107,6 +107,10 @@ export interface StoreTraits {
   readonly batchBytesMax: number
   /** How many `read`s or `write`s may usefully be under way at once. */
   readonly parallelMax: number
+  /**
+   * What was written is there only after `commit`; without it, it is gone. A copy that is resumed starts at the beginning.
+   */
+  readonly startsOver?: boolean
 }
 
 /** One thing that a check before the first write found. */
@@ -146,6 +150,11 @@ export interface Store {
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]>
   /** Deletes keys; those that are not there are passed over. */
   remove(keys: readonly KeyRef[]): Promise<void>
+  /**
+   * Makes what was written final, all at once: called when a copy is through, before `close`. From then on the store can be
+   * listed and read, to be verified. A store without it writes for good at once.
+   */
+  commit?(): Promise<void>
 }
 
 /** Orders keys: by database, then by bytes. */
