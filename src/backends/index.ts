@@ -14,6 +14,7 @@ const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; r
   consul: { schemes: ['consul', 'consuls'], load: () => import('./consul/index.js') },
   etcd: { schemes: ['etcd', 'etcds'], load: () => import('./etcd/index.js') },
   etcd2: { schemes: ['etcd2', 'etcd2+http', 'etcd2+https'], load: () => import('./etcd2/index.js') },
+  rdb: { schemes: ['rdb'], load: () => import('./rdb/index.js') },
 }
 
 /** Types that a configuration file may name. */

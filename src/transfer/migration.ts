@@ -103,8 +103,8 @@ export class Migration {
       const findings = await this.#preflight()
       const report = await this.#copy()
       const through = !report.interrupted && !this.options.dryRun
-      if (through) await this.#at('target', async () => this.target.finish?.())
-      const comparison = through && this.options.verify !== 'none' && this.target.traits.writesOnce !== true ? await this.#verify() : undefined
+      if (through) await this.#at('target', async () => this.target.commit?.())
+      const comparison = through && this.options.verify !== 'none' ? await this.#verify() : undefined
       if (through) await this.#checkpoint?.clear()
       return { report, comparison, findings, conflict: this.#conflict }
     } finally {
@@ -114,7 +114,7 @@ export class Migration {
 
   /** Whether the target can keep a lock and a checkpoint. */
   get #keepsState(): boolean {
-    return this.target.traits.writable && this.target.traits.writesOnce !== true
+    return this.target.traits.writable && this.target.traits.startsOver !== true
   }
 
   get #conflict(): ConflictPolicy {

@@ -97,8 +97,6 @@ export interface StoreTraits {
   readonly createsAtomically: boolean
   /** `write` and `remove` work. */
   readonly writable: boolean
-  /** It appears whole when it is closed (a file): nothing can be read back from it, locked in it or resumed. */
-  readonly writesOnce?: boolean
   /** Key names follow Vault's layout: `core/lock` and names ending in "/" are not copied. */
   readonly vaultLayout: boolean
   /** The longest key and the longest value it takes, in bytes. */
@@ -109,6 +107,10 @@ export interface StoreTraits {
   readonly batchBytesMax: number
   /** How many `read`s or `write`s may usefully be under way at once. */
   readonly parallelMax: number
+  /**
+   * What was written is there only after `commit`; without it, it is gone. A copy that is resumed starts at the beginning.
+   */
+  readonly startsOver?: boolean
 }
 
 /** One thing that a check before the first write found. */
@@ -151,8 +153,11 @@ export interface Store {
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]>
   /** Deletes keys; those that are not there are passed over. */
   remove(keys: readonly KeyRef[]): Promise<void>
-  /** Everything has been written: what a store still holds back (a file that appears whole) is put in place. */
-  finish?(): Promise<void>
+  /**
+   * Makes what was written final, all at once: called when a copy is through, before `close`. From then on the store can be
+   * listed and read, to be verified. A store without it writes for good at once.
+   */
+  commit?(): Promise<void>
 }
 
 /** Orders keys: by database, then by bytes. */
