@@ -192,7 +192,7 @@ function refuseContradictions(flags: MigrateFlags, given: ReadonlySet<string>): 
   if (flags.undo === undefined) {
     if (flags.config !== undefined && flags.urls !== undefined) throw new UsageError('both -config and two URLs name the source and the destination; give one of them')
     if (flags.config === undefined && flags.urls === undefined) throw new UsageError('nothing says what to copy: give -config FILE, or two URLs, the source and the destination (see keyferry migrate --help)')
-  } else if (flags.config !== undefined) throw new UsageError('undo and -config exclude each other: the undo log says which destination it belongs to')
+  }
   const excluded: readonly (readonly [string, string, string])[] = [
     ['plan', 'apply', 'a plan is either made or followed'],
     ['dry-run', 'apply', 'a dry run writes nothing'],

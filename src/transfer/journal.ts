@@ -24,6 +24,8 @@ export interface JournalHead {
   readonly task: string
   readonly source: string
   readonly target: string
+  /** How the target is opened again: its type and its options but for the secret ones. */
+  readonly reopen: { readonly type: string; readonly options: Readonly<Record<string, string>> }
 }
 
 export interface PlanRecord extends KeyRef {

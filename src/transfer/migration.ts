@@ -1,7 +1,7 @@
 /**
  * One migration from its first look at both stores to its report.
  *
- *     open source --> [reset the lock] --> open target --> lock both --> preflight --> [resume]
+ *     open source --> open target --> preflight --> lock both --> [resume]
  *         --> copy --> [verify] --> unlock --> report
  *
  * Locks and connections are given back however it ends; what was copied stays copied, and the checkpoint says how
@@ -43,6 +43,8 @@ export interface MigrationOptions {
   /** Copies only what differs, over what is there. */
   readonly repair: boolean
   readonly undoLog?: string | undefined
+  /** For the journals: how the target is opened again, without secrets. */
+  readonly reopen: JournalHead['reopen']
   readonly rate?: Rate | undefined
   /** Keeps the checkpoint; without it the target does, where it can. */
   readonly stateFolder?: string | undefined
@@ -99,8 +101,9 @@ export class Migration {
     try {
       await this.#at('source', () => this.source.open('read'))
       await this.#at('target', () => this.target.open(this.options.dryRun ? 'read' : 'write'))
-      if (!this.options.dryRun) await this.#lock()
+      // Before the locks, which are entries like others to a store that counts what it has.
       const findings = await this.#preflight()
+      if (!this.options.dryRun) await this.#lock()
       const report = await this.#copy()
       const through = !report.interrupted && !this.options.dryRun
       if (through) await this.#at('target', async () => this.target.commit?.())
@@ -165,7 +168,7 @@ export class Migration {
   async #copy(): Promise<Report> {
     const { planFile, applyFile, undoLog } = this.options
     const head = (kind: JournalHead['keyferry']): JournalHead => ({
-      keyferry: kind, version: 1, task: this.options.owner.task, source: this.source.label, target: this.target.label,
+      keyferry: kind, version: 1, task: this.options.owner.task, source: this.source.label, target: this.target.label, reopen: this.options.reopen,
     })
     const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'))
     const plan = planFile === undefined ? undefined : await JournalWriter.create(planFile, head('plan'))
