@@ -16,6 +16,9 @@ export interface SqlPeer {
   readonly pid: number
   readonly user: string
   readonly password: string
+  /** A certificate for 127.0.0.1 that vouches for itself; `key` is its key. MariaDB uses it, PostgreSQL can be told to. */
+  readonly certificate: string
+  readonly key: string
   output(): string
   stop(): Promise<void>
 }
@@ -51,6 +54,9 @@ export async function startSql(name: SqlPeerName): Promise<SqlPeer> {
   const folder = mkdtempSync(path.join(base, `keyferry-${name}-`))
   const port = await freePort()
   const data = path.join(folder, 'data')
+  const [certificate, key] = [path.join(folder, 'certificate.pem'), path.join(folder, 'key.pem')]
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=keyferry',
+    '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate], { stdio: 'pipe' })
   const run = name === 'mariadb' ? prepareMariadb(folder, data, port) : preparePostgresql(folder, data, port)
   const child = spawn(run[0], run.slice(1), { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
@@ -79,7 +85,7 @@ export async function startSql(name: SqlPeerName): Promise<SqlPeer> {
     await stop()
     throw error
   }
-  return { port, pid: child.pid ?? -1, user: name === 'mariadb' ? 'root' : 'postgres', password: PASSWORD, output: () => output, stop }
+  return { port, pid: child.pid ?? -1, user: name === 'mariadb' ? 'ferry' : 'postgres', password: PASSWORD, certificate, key, output: () => output, stop }
 }
 
 function prepareMariadb(folder: string, data: string, port: number): string[] {
@@ -88,10 +94,11 @@ function prepareMariadb(folder: string, data: string, port: number): string[] {
   execFileSync(found('mariadb-install-db') as string,
     ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve', ...user, ...small], { stdio: 'pipe' })
   const init = path.join(folder, 'init.sql')
-  writeFileSync(init, `alter user root@localhost identified by '${PASSWORD}';\ncreate user root@'127.0.0.1' identified by '${PASSWORD}';\ngrant all on *.* to root@'127.0.0.1' with grant option;\n`)
+  // One statement a line.
+  writeFileSync(init, `create or replace user ferry@'127.0.0.1' identified by '${PASSWORD}';\ngrant all on *.* to ferry@'127.0.0.1' with grant option;\n`)
   return [
     found('mariadbd') as string, '--no-defaults', `--datadir=${data}`, `--port=${port}`, `--socket=${folder}/socket`, `--pid-file=${folder}/pid`, '--bind-address=127.0.0.1',
-    '--skip-name-resolve', '--innodb-buffer-pool-size=64M', '--max-allowed-packet=32M', '--innodb-flush-log-at-trx-commit=0', `--init-file=${init}`, ...user, ...small,
+    '--skip-name-resolve', '--innodb-buffer-pool-size=64M', '--max-allowed-packet=32M', '--innodb-flush-log-at-trx-commit=0', `--init-file=${init}`, `--ssl-cert=${folder}/certificate.pem`, `--ssl-key=${folder}/key.pem`, ...user, ...small,
   ]
 }
 
@@ -101,7 +108,7 @@ function preparePostgresql(folder: string, data: string, port: number): string[]
   let asUser: string[] = []
   if (isRoot) {
     const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'latin1' }))
-    chownSync(folder, id('-u'), id('-g'))
+    for (const file of [folder, path.join(folder, 'key.pem')]) chownSync(file, id('-u'), id('-g'))
     asUser = [found('setpriv') as string, '--reuid=postgres', '--regid=postgres', '--clear-groups']
   }
   const prepare = [...asUser, found('initdb') as string, '-D', data, '-U', 'postgres', '--no-sync', '-E', 'UTF8', '--locale=C', '--auth=scram-sha-256', `--pwfile=${secret}`]

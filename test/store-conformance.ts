@@ -155,7 +155,7 @@ const TESTS: Readonly<Record<string, (t: Test, open: OpenStore) => Promise<void>
     const store = await open()
     await store.write([raw('b', 'old'), raw('d', 'old')], 'replace')
     for (const policy of ['skip', 'error'] as const) {
-      const entries = ['a', 'b', 'c', 'd', 'e'].map((key) => raw(`${key}`, policy))
+      const entries = ['a', 'b', 'c', 'd', 'e'].map((key) => raw(key, policy))
       t.same(await store.write(entries, policy), ['written', 'exists', 'written', 'exists', 'written'], policy)
       t.same(await store.write([raw('b', policy)], policy), ['exists'])
       t.same(await store.write(entries, policy), entries.map(() => 'exists'))

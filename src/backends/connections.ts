@@ -3,6 +3,7 @@
  * connection is thrown away and the work tried again on another, with growing pauses. So work must be harmless to repeat;
  * it is told which attempt it is.
  */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { StoreError } from '../transfer/store.js'
 
@@ -26,7 +27,10 @@ export class Connections<C> {
     private readonly label: string,
     private readonly pool: ConnectionPool<C>,
     private readonly faultOf: (error: unknown) => Error,
-  ) {}
+  ) {
+    // One for each piece of work under way.
+    setMaxListeners(0, this.#closing.signal)
+  }
 
   /** Throws what `faultOf` makes of the last failure. */
   async run<T>(work: (connection: C, attempt: number) => Promise<T>): Promise<T> {

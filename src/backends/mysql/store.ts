@@ -11,6 +11,7 @@
  * first; when fewer were written than sent all the same, somebody else was quicker: the statement is rolled back, and each
  * row goes by itself. After a connection broke, a row that is there with our value is taken for our own.
  */
+import { isIP } from 'node:net'
 import type { Pool, PoolConnection, RowDataPacket, ResultSetHeader } from 'mysql2/promise'
 import {
   EntryError, StoreError, keyText,
@@ -74,7 +75,7 @@ export class MysqlStore implements Store {
     const pool = driver.createPool({
       host, port, user: username, password, connectionLimit: maxParallel, maxIdle: maxIdle ?? maxParallel, idleTimeout: 60_000,
       connectTimeout: CONNECT_TIMEOUT_MS, enableKeepAlive: true, maxPreparedStatements: 64, rowsAsArray: true, charset: 'utf8mb4',
-      ...(ca === undefined ? {} : { ssl: { ca, rejectUnauthorized: true, verifyIdentity: true } }),
+      ...(ca === undefined ? {} : { ssl: { ca, rejectUnauthorized: true, verifyIdentity: isIP(host) === 0 } }),
     })
     this.#pool = pool
     const connections = new Connections(this.label, {
@@ -125,6 +126,9 @@ export class MysqlStore implements Store {
     const { ca, plaintextAllowed, host } = this.settings
     if (ca === undefined && !plaintextAllowed && !/^(localhost|127\.|::1$)/.test(host))
       findings.push({ code: 'plaintext', level: 'warning', message: `${this.label}: the connection is not encrypted; set 'tls_ca_file', or 'plaintext_connection_allowed' to true` })
+    // mysql2 compares names only.
+    if (ca !== undefined && isIP(host) !== 0)
+      findings.push({ code: 'certificate-name', level: 'warning', message: `${this.label}: the certificate is checked against 'tls_ca_file', but not whether it belongs to ${host}; give the host's name in 'address'` })
     if (access === 'read') return findings
     const readOnly = await this.#run(async (connection) => (await connection.query<RowDataPacket[]>('select @@global.read_only'))[0])
     if (Number(readOnly[0][0]) !== 0) findings.push({ code: 'read-only', level: 'error', message: `${this.label}: the server is read-only (read_only); connect to the primary` })
