@@ -1,9 +1,9 @@
 /**
  * Entries written as RESTORE commands, a batch in one write; what one RESTORE can not carry goes in pieces.
  *
- *     todo --RESTORE...--> +OK       written
+ *      due --RESTORE...--> +OK       written
  *       ^                  BUSYKEY   exists; or ours, when an answer was lost (see below)
- *       |                  version   encoded again in an older version --> todo
+ *       |                  version   encoded again in an older version --> due
  *       |                  MOVED/ASK told to who knows the cluster
  *       \-- broken ------- what was not answered is sent again
  *
@@ -52,7 +52,7 @@ export async function writeEntries(connections: Connections, db: number, entries
 class WriteJob {
   readonly results: (WriteResult | undefined)[]
   /** Entries by number that still have to go, and their payloads. */
-  #todo: number[] = []
+  #due: number[] = []
   readonly #payloads: (Buffer | undefined)[]
   readonly #large: { i: number; pieceWise: PieceWise }[] = []
   /** Sent in an attempt before, and not answered. */
@@ -79,7 +79,7 @@ class WriteJob {
       }
       if (payload === undefined || payload.length <= payloadBytesMax) {
         this.#payloads[i] = payload
-        this.#todo.push(i)
+        this.#due.push(i)
         return
       }
     }
@@ -88,8 +88,8 @@ class WriteJob {
 
   /** Does what is left to do. Throws LinkFault, ServerBusy, StoreError; may be called again after the first two. */
   async attempt(connection: Connection): Promise<void> {
-    while (this.#todo.length > 0) {
-      const sent = this.#todo
+    while (this.#due.length > 0) {
+      const sent = this.#due
       const sink = new RestoreSink(this.asking)
       try {
         await this.#send(connection, sent, sink)
@@ -134,11 +134,11 @@ class WriteJob {
     else for (let n = 0; n < answered; n++) if (!sink.refusals.has(n)) results[sent[n]] = 'written'
     const left = sent.slice(answered)
     for (const i of left) this.#uncertain.add(i)
-    this.#todo = left
+    this.#due = left
     for (const [n, refusal] of sink.refusals ?? []) {
       // The server closes the connection after this one.
       if (/invalid bulk length/.test(refusal.line)) results[sent[n]] = resultOf(refusal, this.options.label)
-      else this.#todo.push(sent[n])
+      else this.#due.push(sent[n])
     }
   }
 
@@ -147,14 +147,14 @@ class WriteJob {
     if (sink.refusals === undefined) return
     const { results } = this
     const doubtful: number[] = []
-    this.#todo = []
+    this.#due = []
     let passing: Refusal | undefined
     for (const [n, refusal] of sink.refusals) {
       const i = sent[n]
       if (results[i] !== undefined) continue
       if (isPassing(refusal)) {
         passing = refusal
-        this.#todo.push(i)
+        this.#due.push(i)
       } else if (refusal.code === 'BUSYKEY') {
         this.results[i] = 'exists'
         if (this.#uncertain.has(i)) doubtful.push(i)
