@@ -17,6 +17,7 @@ import { Random } from '../src/random.js'
 import { EntryError, type ConflictPolicy, type Entry, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../src/transfer/store.js'
 import { show, type RespClient, type Word } from './client.js'
 import { FaultProxy } from './fault-proxy.js'
+import { meet, slotOfKey, startCluster, startNode, stopCluster, until } from './peers-cluster.js'
 import { freePort, skipWithout, startPeer, type Peer, type PeerName, type PeerOptions } from './peers.js'
 
 t.setTimeout(120_000)
@@ -110,9 +111,9 @@ async function contents(client: RespClient): Promise<Record<string, string>> {
 }
 
 /** Compares what two servers hold; of differences only the keys and the beginning are shown. */
-function sameContents(t: Test, found: Record<string, string>, wanted: Record<string, string>, message: string): void {
+function sameContents(t: Test, found: Record<string, string | undefined>, wanted: Record<string, string | undefined>, message: string): void {
   const differing = [...new Set([...Object.keys(found), ...Object.keys(wanted)])].filter((key) => found[key] !== wanted[key])
-  t.same(differing.map((key) => `${key.slice(0, 60)}: ${String(found[key]).slice(0, 300)} instead of ${String(wanted[key]).slice(0, 300)}`), [], message)
+  t.same(differing.map((key) => `${key.slice(0, 60)}: ${found[key]?.slice(0, 300)} instead of ${wanted[key]?.slice(0, 300)}`), [], message)
 }
 
 /** Keys of every type and encoding, small and large, with and without expiry, names of any bytes, in three databases. */
@@ -380,4 +381,97 @@ t.test('options and URLs', async (t) => {
   await t.rejects(urlOf('redis://u:secret@host/0?nonsense=1'), { fault: 'usage', message: /^(?!.*secret).*nonsense/ })
   await t.rejects(urlOf('redis://u:sec%ret@host'), { fault: 'usage', message: /^(?!.*sec).*%/ })
   t.equal((await create({ address: '[::1]:7000', db: '3' })).label, 'redis://[::1]:7000/3')
+})
+
+t.test('a cluster', { skip: noPeers }, async (t) => {
+  const from = await running(t, 'redis')
+  await fill(from.client, 1500)
+  await from.client.pipeline([['SELECT', 1], ['FLUSHDB'], ['SELECT', 5], ['FLUSHDB'], ['SELECT', 0], ['MSET', ...Array.from({ length: 3000 }, (_, i) => [`key${i}`, i]).flat()]])
+  const before = await contents(from.client)
+  const keys = Object.keys(before).length
+  const nodes = await startCluster('valkey', 3)
+  t.teardown(() => stopCluster(nodes))
+  const source = await opened(t, { address: from.address }, 'read')
+  const cluster = await opened(t, { address: nodes[1].address, chunk_bytes: '4000', scan_count: '50' }, 'write', 'redis-cluster')
+  t.equal(await cluster.count?.(), 0)
+  t.same((await cluster.preflight?.('write'))?.map(({ code }) => code), ['server-version', 'server-version', 'server-version'])
+  t.same(await copyAll(source, cluster, 'error', 500), { written: keys })
+  t.equal(await cluster.count?.(), keys)
+  t.match((await Promise.all(nodes.map(({ client }) => client.text('DBSIZE')))).join(), /^:\d{3,},:\d{3,},:\d{3,}$/, 'every node has some')
+  t.same(await copyAll(source, cluster, 'skip', 500), { exists: keys })
+
+  const back = async (message: string): Promise<void> => {
+    const to = await running(t, 'redis')
+    const target = await opened(t, { address: to.address }, 'write')
+    const reader = await opened(t, { address: nodes.map(({ address }) => address).join(',') }, 'read', 'redis-cluster')
+    const counts = await copyAll(reader, target, 'replace', 500)
+    t.ok((counts['written'] ?? 0) >= keys, message)
+    sameContents(t, await contents(to.client), before, message)
+  }
+  await back('there and back')
+
+  // A slot is open: half of its keys are at one node, half at the other, and those asked for are told to ask there.
+  const slot = slotOfKey('key7')
+  const owner = nodes.findIndex((_, i) => slot < Math.floor((16384 * (i + 1)) / 3))
+  const [giver, taker] = [nodes[owner], nodes[(owner + 1) % 3]]
+  await taker.client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', giver.id)
+  await giver.client.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', taker.id)
+  t.equal(await giver.client.text('MIGRATE', '127.0.0.1', taker.peer.port, 'key7', 0, 1000), '+OK')
+  t.match((await cluster.preflight?.('write'))?.[0], { code: 'cluster-slots-moving', level: 'warning' })
+  const ref: KeyRef = { db: 0, key: Buffer.from('key7') }
+  const [asked] = (await cluster.read([ref])) as Entry[]
+  t.ok(asked, 'read where it was sent to')
+  t.same(await cluster.write([asked], 'skip'), ['exists'])
+  t.same(await cluster.write([asked], 'replace'), ['written'])
+  await cluster.remove([ref])
+  t.same(await cluster.read([ref]), [undefined])
+  t.same(await cluster.write([asked], 'error'), ['written'])
+  await back('while a slot is open')
+  for (const { client } of [taker, giver]) await client.call('CLUSTER', 'SETSLOT', slot, 'NODE', taker.id)
+  t.same(await cluster.write([asked], 'skip'), ['exists'], 'MOVED is followed')
+  await back('after the slot has moved')
+  await t.rejects(opened(t, { address: nodes[0].address }, 'read'), { fault: 'usage', message: /redis-cluster/ })
+  await t.rejects(opened(t, { address: from.address }, 'read', 'redis-cluster'), { fault: 'usage', message: /is no cluster.*type redis/ })
+  await t.rejects(cluster.write([{ ...asked, db: 3 }], 'error'), { fault: 'usage', message: /database 0 alone/ })
+})
+
+t.test('a cluster whose slots move and whose nodes die while it is copied', { skip: noRedis }, async (t) => {
+  const nodes = await startCluster('redis', 3)
+  const replica = await startNode('redis')
+  nodes.push(replica)
+  t.teardown(() => stopCluster(nodes))
+  await meet(replica, nodes[0])
+  await until(async () => (await replica.client.text('CLUSTER', 'REPLICATE', nodes[0].id)) === '+OK')
+  const cluster = await opened(t, { address: nodes[1].address, scan_count: '20' }, 'write', 'redis-cluster')
+  const entries = Array.from({ length: 2000 }, (_, i): Entry => ({ db: 0, key: Buffer.from(`key${i}`), form: 'raw', value: Buffer.from(`value${i}`), expiresAtMs: undefined }))
+  t.same([...new Set(await cluster.write(entries.slice(0, 1000), 'error'))], ['written'])
+
+  // All slots of the third node go to the second while keys are listed and written.
+  const [, taker, giver] = nodes
+  const moving = (async () => {
+    for (let slot = 16383; slot >= 16383 - 200; slot--) {
+      await taker.client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', giver.id)
+      await giver.client.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', taker.id)
+      const there = (await giver.client.send(['CLUSTER', 'GETKEYSINSLOT', slot, 1000])).reply
+      const names = there.type === 'array' ? there.items.flatMap((item) => (item.type === 'bulk' ? [item.bytes] : [])) : []
+      if (names.length > 0) await giver.client.call('MIGRATE', '127.0.0.1', taker.peer.port, '', 0, 1000, 'KEYS', ...names)
+      for (const { client } of [taker, giver]) await client.call('CLUSTER', 'SETSLOT', slot, 'NODE', taker.id)
+    }
+  })()
+  const seen = new Set<string>()
+  for (let i = 1000; i < 1500; i += 50) t.same([...new Set(await cluster.write(entries.slice(i, i + 50), 'error'))], ['written'])
+  for (const { key } of await listed(cluster)) seen.add(key.toString())
+  await moving
+  t.equal(seen.size, 1500, 'every key is listed')
+
+  // The first node dies; its replica takes over.
+  await until(async () => (await nodes[0].client.text('WAIT', 1, 100)) === ':1')
+  await nodes[0].peer.kill()
+  const writing = cluster.write(entries.slice(1500), 'error')
+  const reading = cluster.read(entries)
+  await until(async () => (await replica.client.text('CLUSTER', 'FAILOVER', 'TAKEOVER')) === '+OK')
+  t.same([...new Set(await writing)], ['written'])
+  t.equal((await reading).slice(0, 1500).filter((entry) => entry !== undefined).length, 1500)
+  t.equal((await cluster.read(entries)).filter((entry) => entry !== undefined).length, 2000)
+  t.equal(new Set((await listed(cluster)).map(({ key }) => key.toString())).size, 2000)
 })

@@ -7,6 +7,7 @@ import type { Backend } from './backend.js'
 /** Backend type, its other names and URL schemes -> where it is. */
 const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; readonly load: () => Promise<{ backend: Backend }> }>> = {
   'redis': { schemes: ['redis', 'rediss', 'valkey', 'valkeys'], load: () => import('./redis/index.js') },
+  'redis-cluster': { schemes: ['redis-cluster', 'rediss-cluster', 'valkey-cluster', 'valkeys-cluster'], load: () => import('./redis-cluster/index.js') },
 }
 
 /** Types that a configuration file may name. */
