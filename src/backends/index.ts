@@ -15,6 +15,7 @@ const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; r
   etcd: { schemes: ['etcd', 'etcds'], load: () => import('./etcd/index.js') },
   etcd2: { schemes: ['etcd2', 'etcd2+http', 'etcd2+https'], load: () => import('./etcd2/index.js') },
   rdb: { schemes: ['rdb'], load: () => import('./rdb/index.js') },
+  'redis-cluster': { schemes: ['redis-cluster', 'rediss-cluster', 'valkey-cluster', 'valkeys-cluster'], load: () => import('./redis-cluster/index.js') },
 }
 
 /** Types that a configuration file may name. */

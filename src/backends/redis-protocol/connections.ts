@@ -37,8 +37,11 @@ export class Connections {
   #everOpen = false
   #facts: ServerFacts | undefined
 
-  /** `label` is what messages call the server; `atMost` how many connections are opened. */
-  constructor(readonly endpoint: Endpoint, readonly label: string, readonly atMost: number) {}
+  /**
+   * `label` is what messages call the server; `atMost` how many connections are opened; `onFault` is asked before work is
+   * tried again, and may throw instead.
+   */
+  constructor(readonly endpoint: Endpoint, readonly label: string, readonly atMost: number, readonly onFault?: () => Promise<void>) {}
 
   /** What the server said when we connected last. */
   get facts(): ServerFacts {
@@ -61,8 +64,9 @@ export class Connections {
         if (this.#closed) throw new StoreError('unreachable', `${this.label} was closed while it was used`, { cause: error })
         if (!(error instanceof LinkFault) && !(error instanceof ServerBusy)) throw error
         firstFaultMs ??= monotonicMs()
+        await this.onFault?.()
         // A first connection that fails is told at once: more likely a wrong address than a passing fault.
-        if (!this.#everOpen || monotonicMs() - firstFaultMs + pauseMs > this.endpoint.timeoutMs)
+        if ((!this.#everOpen && this.onFault === undefined) || monotonicMs() - firstFaultMs + pauseMs > this.endpoint.timeoutMs)
           throw new StoreError('unreachable', `${this.label}: ${error.message}; check that the server runs and can be reached`, { cause: error })
       } finally {
         this.#give(slot)
@@ -144,6 +148,7 @@ export class Connections {
   }
 }
 
-function pause(ms: number): Promise<void> {
+/** Waits. */
+export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }

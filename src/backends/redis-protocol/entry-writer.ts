@@ -1,14 +1,14 @@
 /**
  * Entries written as RESTORE commands, a batch in one write; what one RESTORE can not carry goes in pieces.
  *
- *     todo --RESTORE...--> +OK       written
+ *      due --RESTORE...--> +OK       written
  *       ^                  BUSYKEY   exists; or ours, when an answer was lost (see below)
- *       |                  version   encoded again in an older version --> todo
+ *       |                  version   encoded again in an older version --> due
  *       |                  MOVED/ASK told to who knows the cluster
  *       \-- broken ------- what was not answered is sent again
  *
- * With another policy than 'replace', a key that was sent and not answered may be there because we wrote it: when the
- * second attempt meets it, its value is compared with what was sent.
+ * With another policy than 'replace', a key that was sent and not answered may be there because we wrote it: when a later
+ * attempt meets it, here or at another node of a cluster, its value is compared with what was sent.
  */
 import { RdbOutput } from '../../../protocol/rdb/output.js'
 import { footerVersion, writeFooter } from '../../../protocol/rdb/payload.js'
@@ -42,9 +42,12 @@ const ABSTTL = Buffer.from('$6\r\nABSTTL\r\n')
 const REPLACE = Buffer.from('$7\r\nREPLACE\r\n')
 const NO_EXPIRY = Buffer.from('$1\r\n0\r\n')
 
-/** Writes entries of one database to one server. `asking`: into slots that are being moved there. */
-export async function writeEntries(connections: Connections, db: number, entries: readonly Entry[], policy: ConflictPolicy, options: WriterOptions, asking = false): Promise<WriteResult[]> {
-  const job = new WriteJob(entries, policy, options, asking)
+/**
+ * Writes entries of one database to one server. `doubtful`: entries that were sent before, here or elsewhere, and not
+ * answered; those of this call are added when it fails. `asking`: into slots that are being moved there.
+ */
+export async function writeEntries(connections: Connections, db: number, entries: readonly Entry[], policy: ConflictPolicy, options: WriterOptions, doubtful = new Set<Entry>(), asking = false): Promise<WriteResult[]> {
+  const job = new WriteJob(entries, policy, options, doubtful, asking)
   await connections.run(db, (connection) => job.attempt(connection))
   return job.results as WriteResult[]
 }
@@ -52,13 +55,11 @@ export async function writeEntries(connections: Connections, db: number, entries
 class WriteJob {
   readonly results: (WriteResult | undefined)[]
   /** Entries by number that still have to go, and their payloads. */
-  #todo: number[] = []
+  #due: number[] = []
   readonly #payloads: (Buffer | undefined)[]
   readonly #large: { i: number; pieceWise: PieceWise }[] = []
-  /** Sent in an attempt before, and not answered. */
-  readonly #uncertain = new Set<number>()
 
-  constructor(readonly entries: readonly Entry[], readonly policy: ConflictPolicy, readonly options: WriterOptions, readonly asking: boolean) {
+  constructor(readonly entries: readonly Entry[], readonly policy: ConflictPolicy, readonly options: WriterOptions, readonly doubtful: Set<Entry>, readonly asking: boolean) {
     this.results = new Array<WriteResult | undefined>(entries.length)
     this.#payloads = new Array<Buffer | undefined>(entries.length)
     for (let i = 0; i < entries.length; i++) this.#add(i)
@@ -79,7 +80,7 @@ class WriteJob {
       }
       if (payload === undefined || payload.length <= payloadBytesMax) {
         this.#payloads[i] = payload
-        this.#todo.push(i)
+        this.#due.push(i)
         return
       }
     }
@@ -88,8 +89,8 @@ class WriteJob {
 
   /** Does what is left to do. Throws LinkFault, ServerBusy, StoreError; may be called again after the first two. */
   async attempt(connection: Connection): Promise<void> {
-    while (this.#todo.length > 0) {
-      const sent = this.#todo
+    while (this.#due.length > 0) {
+      const sent = this.#due
       const sink = new RestoreSink(this.asking)
       try {
         await this.#send(connection, sent, sink)
@@ -101,9 +102,27 @@ class WriteJob {
     while (this.#large.length > 0) {
       const { i, pieceWise } = this.#large[0]
       if (this.asking) this.results[i] = new EntryError('refused', 'it is too large for one RESTORE and its slot is being moved; try again when that is over')
-      else this.results[i] = await pieceWise.write(connection)
+      else await this.#writeLarge(connection, i, pieceWise)
       this.#large.shift()
     }
+  }
+
+  async #writeLarge(connection: Connection, i: number, pieceWise: PieceWise): Promise<void> {
+    try {
+      this.results[i] = await pieceWise.write(connection)
+      if (this.results[i] === 'exists') await this.#compareDoubtful(connection, [i])
+    } catch (error) {
+      this.doubtful.add(this.entries[i])
+      throw error
+    }
+  }
+
+  /** Of keys that exist already: those that were sent before and are there as they were sent are ours. */
+  async #compareDoubtful(connection: Connection, existing: readonly number[]): Promise<void> {
+    const doubtful = existing.filter((i) => this.doubtful.has(this.entries[i]))
+    if (doubtful.length === 0) return
+    const theirs = await readEntries(connection, doubtful.map((i) => this.entries[i]), 'PTTL', this.asking)
+    for (let n = 0; n < doubtful.length; n++) if (sameValue(this.entries[doubtful[n]], theirs[n])) this.results[doubtful[n]] = 'written'
   }
 
   async #send(connection: Connection, sent: readonly number[], sink: RestoreSink): Promise<void> {
@@ -133,12 +152,12 @@ class WriteJob {
     if (sink.refusals === undefined) for (let n = 0; n < answered; n++) results[sent[n]] = 'written'
     else for (let n = 0; n < answered; n++) if (!sink.refusals.has(n)) results[sent[n]] = 'written'
     const left = sent.slice(answered)
-    for (const i of left) this.#uncertain.add(i)
-    this.#todo = left
+    for (const i of left) this.doubtful.add(this.entries[i])
+    this.#due = left
     for (const [n, refusal] of sink.refusals ?? []) {
       // The server closes the connection after this one.
       if (/invalid bulk length/.test(refusal.line)) results[sent[n]] = resultOf(refusal, this.options.label)
-      else this.#todo.push(sent[n])
+      else this.#due.push(sent[n])
     }
   }
 
@@ -146,26 +165,27 @@ class WriteJob {
   async #settle(connection: Connection, sent: readonly number[], sink: RestoreSink): Promise<void> {
     if (sink.refusals === undefined) return
     const { results } = this
-    const doubtful: number[] = []
-    this.#todo = []
+    const existing: number[] = []
+    this.#due = []
     let passing: Refusal | undefined
     for (const [n, refusal] of sink.refusals) {
       const i = sent[n]
       if (results[i] !== undefined) continue
       if (isPassing(refusal)) {
         passing = refusal
-        this.#todo.push(i)
+        this.#due.push(i)
       } else if (refusal.code === 'BUSYKEY') {
-        this.results[i] = 'exists'
-        if (this.#uncertain.has(i)) doubtful.push(i)
+        results[i] = 'exists'
+        existing.push(i)
       } else if (/payload version or checksum/.test(refusal.line)) this.#refusedPayload(i)
       else if (/Bad data format/.test(refusal.line)) this.results[i] = this.#badData(i, refusal)
       else this.results[i] = resultOf(refusal, this.options.label)
     }
-    if (doubtful.length > 0) {
-      const theirs = await readEntries(connection, doubtful.map((i) => this.entries[i]), 'PTTL', this.asking)
-      for (let n = 0; n < doubtful.length; n++) if (sameValue(this.entries[doubtful[n]], theirs[n])) this.results[doubtful[n]] = 'written'
-    }
+    // Should the comparison fail, they are sent again.
+    const { length } = this.#due
+    this.#due.push(...existing.filter((i) => this.doubtful.has(this.entries[i])))
+    await this.#compareDoubtful(connection, existing)
+    this.#due.length = length
     if (passing !== undefined) throw new ServerBusy(passing.line)
   }
 

@@ -23,11 +23,9 @@ const PIECE_BYTES = 1024 * 1024
 
 const random = new Random()
 
-/** The state of one value that is written in pieces, over all attempts. */
+/** One value that is written in pieces, over all attempts. */
 export class PieceWise {
   #temporary: Buffer | undefined
-  /** The RENAME of the attempt before was sent, and its answer lost. */
-  #renaming = false
 
   /** `argumentBytesMax`: the longest argument the server takes; `pieceBytes`: about how much is sent at once. */
   constructor(
@@ -41,17 +39,12 @@ export class PieceWise {
   /** Writes the value over this connection. Throws LinkFault, ServerBusy, StoreError. May be called again after a fault. */
   async write(connection: Connection): Promise<WriteResult> {
     const { entry: { key, form, value: bytes }, policy } = this
-    if (this.#temporary !== undefined) {
-      const [left, there] = await connection.callAll([['EXISTS', this.#temporary], ['EXISTS', key]])
-      // Only the RENAME takes the temporary name away from a value that was complete.
-      if (this.#renaming && left === 0 && there === 1) return 'written'
-      await connection.call(['UNLINK', this.#temporary])
-    } else if (policy !== 'replace') {
+    if (this.#temporary !== undefined) await connection.call(['UNLINK', this.#temporary])
+    if (policy !== 'replace') {
       const there = await connection.call(['EXISTS', key])
       if (there === 1) return 'exists'
       if (there instanceof Refusal) return resultOf(there, this.label)
     }
-    this.#renaming = false
     const value = form === 'raw' ? { type: 'string' as const, bytes } : valueOf(bytes)
     if (value instanceof EntryError) return value
     if (value.type === 'string' && value.bytes.length > this.argumentBytesMax)
@@ -77,7 +70,6 @@ export class PieceWise {
 
   async #finish(connection: Connection, temporary: Buffer): Promise<WriteResult> {
     const { entry: { key, expiresAtMs }, policy } = this
-    this.#renaming = true
     const [expiry, renamed, gone] = await connection.callAll([
       expiresAtMs === undefined ? ['PERSIST', temporary] : ['PEXPIREAT', temporary, expiresAtMs],
       [policy === 'replace' ? 'RENAME' : 'RENAMENX', temporary, key],
