@@ -80,10 +80,10 @@ async function reading<T>(folder: string, list: (folder: string) => Promise<T>):
   }
 }
 
-/** The files with everything after this entry: the last that begins at or before it, and those behind. */
+/** The files with everything after this entry: the last that begins at or before it, and those behind; or all that begin right after it. */
 function logAfter(files: readonly WalFile[], index: number): readonly WalFile[] {
   const behind = files.findIndex((file) => file.index > index)
-  if (behind === 0) return []
+  if (behind === 0) return files[0].index === index + 1 ? files : []
   return files.slice(behind < 0 ? files.length - 1 : behind - 1)
 }
 
