@@ -10,7 +10,7 @@ const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; r
   file: { schemes: ['file'], load: () => import('./file/index.js') },
   mysql: { schemes: ['mysql', 'mariadb'], load: () => import('./mysql/index.js') },
   postgresql: { schemes: ['postgres', 'postgresql'], load: () => import('./postgresql/index.js') },
-  'redis': { schemes: ['redis', 'rediss', 'valkey', 'valkeys'], load: () => import('./redis/index.js') },
+  redis: { schemes: ['redis', 'rediss', 'valkey', 'valkeys'], load: () => import('./redis/index.js') },
   consul: { schemes: ['consul', 'consuls'], load: () => import('./consul/index.js') },
   etcd: { schemes: ['etcd', 'etcds'], load: () => import('./etcd/index.js') },
   etcd2: { schemes: ['etcd2', 'etcd2+http', 'etcd2+https'], load: () => import('./etcd2/index.js') },

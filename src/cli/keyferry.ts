@@ -9,7 +9,8 @@ const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   server: async () => (await import('./serve.js')).runServer,
   ping: async () => (await import('./ping.js')).runPing,
   demo: async () => (await import('./demo.js')).runDemo,
-  migrate: async () => (await import('./migrate.js')).runMigrate
+  migrate: async () => (await import('./migrate.js')).runMigrate,
+  'etcd-migrate': async () => (await import('./etcd-migrate.js')).runEtcdMigrate
 }
 
 async function main(argv: readonly string[]): Promise<number | undefined> {

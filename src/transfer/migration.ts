@@ -79,7 +79,7 @@ export class Migration {
 
   constructor(
     readonly source: Store,
-    readonly target: Store,
+    public target: Store,
     readonly forms: Forms,
     readonly options: MigrationOptions,
   ) {}
@@ -100,7 +100,7 @@ export class Migration {
   async run(): Promise<MigrationResult> {
     try {
       await this.#at('source', () => this.source.open('read'))
-      await this.#at('target', () => this.target.open(this.options.dryRun ? 'read' : 'write'))
+      await this.#openTarget()
       // Before the locks, which are entries like others to a store that counts what it has.
       const findings = await this.#preflight()
       if (!this.options.dryRun) await this.#lock()
@@ -112,6 +112,18 @@ export class Migration {
       return { report, comparison, findings, conflict: this.#conflict }
     } finally {
       await this.#close()
+    }
+  }
+
+  /** A dry run creates nothing: where there is no folder or table yet, the target is taken as empty. */
+  async #openTarget(): Promise<void> {
+    if (!this.options.dryRun) return this.#at('target', () => this.target.open('write'))
+    try {
+      await this.target.open('read')
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'usage') throw error instanceof StoreError ? new TransferError('target', error) : error
+      this.options.listener?.note?.('info', `the destination is taken as empty: ${error.message}`)
+      this.target = emptyLike(this.target)
     }
   }
 
@@ -270,5 +282,17 @@ export class Migration {
     for (const lock of this.#locks.splice(0)) await lock.release().catch((error: Error) => this.#warn(`the lock could not be removed: ${error.message}`))
     await this.source.close().catch(() => undefined)
     await this.target.close()
+  }
+}
+
+/** A store of these limits with nothing in it. */
+function emptyLike(store: Store): Store {
+  return {
+    label: store.label, traits: store.traits, close: () => store.close(),
+    open: () => Promise.resolve(),
+    async *list() {},
+    read: (keys) => Promise.resolve(keys.map(() => undefined)),
+    write: (entries) => Promise.resolve(entries.map(() => 'written')),
+    remove: () => Promise.resolve(),
   }
 }

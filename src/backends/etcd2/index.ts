@@ -2,11 +2,12 @@
  * Backend `etcd2`: the keys of etcd's v2 API, read from a data directory without etcd and without changing it
  * (`etcd2:DATA-DIR`), or from a running server (`etcd2+http://host:port`).
  */
-import { StoreError } from '../../transfer/store.js'
+import { StoreError, type Store } from '../../transfer/store.js'
 import { optionOf, type Backend, type StoreOptions } from '../backend.js'
 import { addressesOf, durationOf, HttpClient, queryOf, TLS_OPTIONS, tlsOf } from '../http-client.js'
 import { flagOf } from '../option-flag.js'
 import { Etcd2Store } from './store.js'
+import { TransformedStore } from './transformed.js'
 
 /** The longest text of JavaScript, which JSON must be read as. */
 const ANSWER_BYTES_MAX = 0x1fffffe8
@@ -22,6 +23,7 @@ export const backend: Backend = {
     { name: 'include_hidden', summary: 'copy hidden keys too: true or false', default: 'false' },
     { name: 'uncommitted', summary: 'take what was written to the log but never acknowledged: true or false', default: 'false' },
     { name: 'no_ttl', summary: 'leave out keys that will expire: true or false', default: 'false' },
+    { name: 'transformer', summary: 'program that makes v3 keys of the nodes, as for etcdctl migrate --transformer' },
     { name: 'username', summary: 'user of the v2 API', env: 'ETCD_USERNAME' },
     { name: 'password', summary: 'its password', env: 'ETCD_PASSWORD', secret: true },
     ...TLS_OPTIONS,
@@ -45,23 +47,29 @@ export const backend: Backend = {
     }
   },
 
-  create(options: StoreOptions): Etcd2Store {
-    const dataDir = optionOf(backend, options, 'data_dir') ?? ''
-    const address = optionOf(backend, options, 'address') ?? ''
-    const rules = { includeHidden: flagOf(backend, options, 'include_hidden'), noTtl: flagOf(backend, options, 'no_ttl') }
-    const uncommitted = flagOf(backend, options, 'uncommitted')
-    if ((dataDir === '') === (address === '')) throw new StoreError('usage', 'storage "etcd2" needs either the option \'data_dir\' or the option \'address\'')
-    if (dataDir !== '') {
-      const walDir = optionOf(backend, options, 'wal_dir')
-      return new Etcd2Store(`etcd2:${dataDir}`, { dir: { dataDir, walDir: walDir === '' ? undefined : walDir, uncommitted } }, rules)
-    }
-    if (rules.includeHidden || uncommitted)
-      throw new StoreError('usage', `option '${uncommitted ? 'uncommitted' : 'include_hidden'}' of storage "etcd2" needs a data directory: the v2 API does not show these`)
-    const addresses = addressesOf('etcd2', address, 'http')
-    const label = `etcd2+${addresses.map((url) => `${url.protocol}//${url.host}`).join(',')}`
-    const limits = { timeoutMs: durationOf(backend, options, 'request_timeout'), answerBytesMax: ANSWER_BYTES_MAX, connectionsMax: 1 }
-    const username = optionOf(backend, options, 'username') ?? ''
-    const login = Buffer.from(`${username}:${optionOf(backend, options, 'password') ?? ''}`).toString('base64')
-    return new Etcd2Store(label, { client: new HttpClient(label, addresses, limits, tlsOf(backend, options)), headers: username === '' ? {} : { authorization: `Basic ${login}` } }, rules)
+  create(options: StoreOptions): Store {
+    const program = optionOf(backend, options, 'transformer') ?? ''
+    const store = storeOf(options)
+    return program === '' ? store : new TransformedStore(store, program, store.clock)
   },
+}
+
+function storeOf(options: StoreOptions): Etcd2Store {
+  const dataDir = optionOf(backend, options, 'data_dir') ?? ''
+  const address = optionOf(backend, options, 'address') ?? ''
+  const rules = { includeHidden: flagOf(backend, options, 'include_hidden'), noTtl: flagOf(backend, options, 'no_ttl') }
+  const uncommitted = flagOf(backend, options, 'uncommitted')
+  if ((dataDir === '') === (address === '')) throw new StoreError('usage', 'storage "etcd2" needs either the option \'data_dir\' or the option \'address\'')
+  if (dataDir !== '') {
+    const walDir = optionOf(backend, options, 'wal_dir')
+    return new Etcd2Store(`etcd2:${dataDir}`, { dir: { dataDir, walDir: walDir === '' ? undefined : walDir, uncommitted } }, rules)
+  }
+  if (rules.includeHidden || uncommitted)
+    throw new StoreError('usage', `option '${uncommitted ? 'uncommitted' : 'include_hidden'}' of storage "etcd2" needs a data directory: the v2 API does not show these`)
+  const addresses = addressesOf('etcd2', address, 'http')
+  const label = `etcd2+${addresses.map((url) => `${url.protocol}//${url.host}`).join(',')}`
+  const limits = { timeoutMs: durationOf(backend, options, 'request_timeout'), answerBytesMax: ANSWER_BYTES_MAX, connectionsMax: 1 }
+  const username = optionOf(backend, options, 'username') ?? ''
+  const login = Buffer.from(`${username}:${optionOf(backend, options, 'password') ?? ''}`).toString('base64')
+  return new Etcd2Store(label, { client: new HttpClient(label, addresses, limits, tlsOf(backend, options)), headers: username === '' ? {} : { authorization: `Basic ${login}` } }, rules)
 }

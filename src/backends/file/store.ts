@@ -9,7 +9,7 @@
  * The other name begins with a dot, not with `_`: it is no key, neither here nor in Vault.
  */
 import { constants, type Stats } from 'node:fs'
-import { access, link, mkdir, open, readFile, rename, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
+import { access, link, mkdir, open, opendir, readFile, rename, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
 import {
   EntryError, StoreError, keyText,
   type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome,
@@ -24,6 +24,9 @@ const FILES_AT_ONCE = 8
 /** Folders that are remembered as being there. */
 const KNOWN_FOLDERS = 10_000
 const LOW_SPACE_BYTES = 64 << 20
+
+/** Temporary files are named for the process that writes them. */
+const TEMPORARY = /^\.keyferry-(\d+)-\d+\.temp$/
 
 /** Counts the names of temporary files in this process. */
 let temporaryNames = 0
@@ -183,6 +186,7 @@ export class FileStore implements Store {
       if (!this.#known.has(name)) {
         const made = await mkdir(folder, { mode: 0o700 }).then(() => true, (error: NodeJS.ErrnoException) => { if (error.code === 'EEXIST') return false; throw error; })
         if (made) await this.#syncFolder(parent)
+        else await sweep(folder)
         if (this.#known.size >= KNOWN_FOLDERS) this.#known.clear()
         this.#known.add(name)
       }
@@ -266,4 +270,21 @@ async function sizeOf(file: Buffer): Promise<number> {
 
 async function writeAll(file: FileHandle, pieces: Iterable<Buffer>): Promise<void> {
   for (const piece of pieces) for (let at = 0; at < piece.length;) at += (await file.write(piece, at)).bytesWritten
+}
+
+/** Removes the temporary files that processes of this machine left in a folder when they were killed. */
+async function sweep(folder: Buffer): Promise<void> {
+  // As latin1: the names looked for are plain, and all others have any bytes.
+  for await (const { name } of await opendir(folder.toString('latin1'), { encoding: 'latin1' })) {
+    const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0)
+    if (pid > 0 && !isAlive(pid)) await unlink(join(folder, Buffer.from(name))).catch(() => undefined)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
