@@ -9,14 +9,14 @@
  * The other name begins with a dot, not with `_`: it is no key, neither here nor in Vault.
  */
 import { constants, type Stats } from 'node:fs'
-import { access, link, mkdir, open, opendir, readFile, rename, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
+import { access, link, mkdir, open, readFile, rename, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
 import {
   EntryError, StoreError, keyText,
   type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome,
 } from '../../transfer/store.js'
 import { inParallel } from '../parallel.js'
 import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, join, placeOf, valueOf, type Place } from './layout.js'
-import { walk } from './walk.js'
+import { openFolder, walk } from './walk.js'
 
 const PAGE_KEYS = 1000
 /** Files under way at once; more do not help, the system has four threads for them. */
@@ -274,8 +274,7 @@ async function writeAll(file: FileHandle, pieces: Iterable<Buffer>): Promise<voi
 
 /** Removes the temporary files that processes of this machine left in a folder when they were killed. */
 async function sweep(folder: Buffer): Promise<void> {
-  // As latin1: the names looked for are plain, and all others have any bytes.
-  for await (const { name } of await opendir(folder.toString('latin1'), { encoding: 'latin1' })) {
+  for await (const { name } of await openFolder(folder)) {
     const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0)
     if (pid > 0 && !isAlive(pid)) await unlink(join(folder, Buffer.from(name))).catch(() => undefined)
   }

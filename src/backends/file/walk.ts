@@ -38,8 +38,8 @@ async function sortedNames(folder: Buffer): Promise<string[]> {
   return names.sort((a, b) => (a < b ? -1 : 1))
 }
 
-/** A folder that is gone since it was listed is empty. */
-async function openFolder(folder: Buffer): Promise<AsyncIterable<import('node:fs').Dirent>> {
+/** What is in a folder, names as latin1; one that is gone since it was listed is empty. */
+export async function openFolder(folder: Buffer): Promise<AsyncIterable<import('node:fs').Dirent>> {
   try {
     return await opendir(folder, { encoding: 'latin1', bufferSize: 1024 })
   } catch (error) {
