@@ -2,8 +2,7 @@
  * The stores: one suite for all of them, then the layouts that only one has, to the byte; and the conversion between stores
  * that know types and stores that know bytes.
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brotliDecompressSync } from 'node:zlib'
@@ -17,13 +16,14 @@ import { footerVersion } from '../protocol/rdb/payload.js'
 import { samePayload } from '../protocol/rdb/same-value.js'
 import { unknownOptions, type StoreOptions } from '../src/backends/backend.js'
 import { conversion, sameEntry } from '../src/backends/convert.js'
+import { loadDriver } from '../src/backends/driver.js'
 import { backendOfType, backendOfUrl, backendTypes } from '../src/backends/index.js'
 import { parseConnection } from '../src/backends/postgresql/connection-url.js'
 import { columnsOf, keyOf } from '../src/backends/postgresql/layout.js'
 import { walk, type RowKey, type RowPages } from '../src/backends/postgresql/walk.js'
 import { rowBatches } from '../src/backends/row-batches.js'
 import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
-import { skipWithoutSql, startSql, type SqlPeer, type SqlPeerName } from './peers-sql.js'
+import { quickFolder, skipWithoutSql, startSql, type SqlPeer, type SqlPeerName } from './peers-sql.js'
 import { conform } from './store-conformance.js'
 
 t.setTimeout(120_000)
@@ -33,7 +33,7 @@ async function storeOf(type: string, options: StoreOptions): Promise<Store> {
 }
 
 function temporaryFolder(t: Test): string {
-  const folder = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyferry-stores-'))
+  const folder = mkdtempSync(path.join(quickFolder(), 'keyferry-stores-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
@@ -243,6 +243,12 @@ t.test('options and URLs', async (t) => {
 const { backend: mysqlBackend } = await import('../src/backends/mysql/index.js')
 const storeUrl = (url: string): StoreOptions => mysqlBackend.fromUrl(url)
 
+t.test('a driver that is not there', async (t) => {
+  const name = 'no-such-package-of-ours'
+  await t.rejects(loadDriver('mysql', name, () => import(name)), { fault: 'missing', message: /npm install no-such-package-of-ours/ })
+  await t.rejects(loadDriver('mysql', name, () => Promise.reject(new TypeError('another reason'))), TypeError)
+})
+
 t.test('rows of a statement come in powers of two', (t) => {
   const sizes = (count: number, mostRows: number, mostBytes = 1e9): number[] => rowBatches(Array.from({ length: count }, () => 10), mostRows, mostBytes, (bytes) => bytes).map((batch) => batch.length)
   t.same(sizes(0, 8), [])
@@ -315,7 +321,6 @@ t.test('a folder that Vault wrote', async (t) => {
   await t.rejects((await storeOf('file', { path: path.join(folder, 'absent') })).open('read'), /no such folder/)
   await t.rejects((await storeOf('file', { path: path.join(folder, '_plain') })).open('read'), /is a file/)
   t.ok((await again.preflight?.('write'))?.some(({ code }) => code === 'key-limits'))
-  chmodSync(folder, 0o700)
 })
 
 // ------------------------------------------------------------------------------------------------ SQL
