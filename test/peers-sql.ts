@@ -3,7 +3,7 @@
  * Both refuse to run as root or want to be told, so root starts PostgreSQL as the user `postgres`, which its package creates.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -38,6 +38,14 @@ function found(program: string): string | undefined {
   return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', ...versions].map((folder) => path.join(folder, program)).find((file) => existsSync(file))
 }
 
+/** Where temporary files cost least: in memory where there is room for them. */
+export function quickFolder(): string {
+  const memory = '/dev/shm'
+  if (!existsSync(memory)) return tmpdir()
+  const { bavail, bsize } = statfsSync(memory)
+  return bavail * bsize > 512 << 20 ? memory : tmpdir()
+}
+
 /** False when the peer is present; else the reason for tap's `skip`. With CI=true a missing peer throws instead. */
 export function skipWithoutSql(name: SqlPeerName): string | false {
   const programs = name === 'mariadb' ? ['mariadbd', 'mariadb-install-db'] : ['postgres', 'initdb']
@@ -50,8 +58,7 @@ export function skipWithoutSql(name: SqlPeerName): string | false {
 /** Starts a server and waits until it takes connections. Whoever starts it stops it. */
 export async function startSql(name: SqlPeerName): Promise<SqlPeer> {
   // MariaDB writes its first tables durably, each: five seconds on a disk.
-  const base = name === 'mariadb' && existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-  const folder = mkdtempSync(path.join(base, `keyferry-${name}-`))
+  const folder = mkdtempSync(path.join(name === 'mariadb' ? quickFolder() : tmpdir(), `keyferry-${name}-`))
   const port = await freePort()
   const data = path.join(folder, 'data')
   const [certificate, key] = [path.join(folder, 'certificate.pem'), path.join(folder, 'key.pem')]

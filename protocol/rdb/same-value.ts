@@ -1,9 +1,8 @@
 /**
  * Whether two payloads hold the same value, whatever the version, the encoding and the compression they are written in.
  *
- * Equal bodies are equal at once. Otherwise both are decoded and walked side by side. Lists and streams are compared in
- * their order; of sets, hashes and sorted sets the rows that are not met at the same place on both sides wait in a map until
- * the other side comes to them, so the memory taken grows with the disorder, not with the size.
+ * Equal bodies are equal at once. Otherwise both are decoded and walked side by side, sets, hashes and sorted sets too: two
+ * servers often have them in one order. From the first row on that is another, a map of one side's rows is made.
  *
  * What one of the two versions can not carry does not count: a stream's counters before type 19, the time a consumer was
  * last active before type 21. Expiry times of fields do.
@@ -88,36 +87,47 @@ function* listElements(list: ListValue): Generator<string> {
 
 // ------------------------------------------------------------------------------------------------ rows in any order
 
-/** A member or field, and what belongs to it: nothing, a score, or a value (with its expiry time in front where it has one). */
-type Row = readonly [member: string, content: string | number]
+/** A member or field, and what belongs to it: nothing, a score, or a value; and when a field expires, 0 for never. */
+type Row = readonly [member: string, content: string | number, expireMs: number]
 
 /** Both yield the same rows, in any order. A member is there once on each side, or the two are not the same. */
 function sameRows(a: Iterator<Row>, b: Iterator<Row>): boolean {
-  const onlyLeft = new Map<string, string | number>()
-  const onlyRight = new Map<string, string | number>()
   for (;;) {
     const left = a.next()
     const right = b.next()
-    if (left.done === true || right.done === true) return left.done === right.done && onlyLeft.size === 0 && onlyRight.size === 0
-    if (left.value[0] === right.value[0] && left.value[1] === right.value[1]) continue
-    if (!settle(left.value, onlyLeft, onlyRight) || !settle(right.value, onlyRight, onlyLeft)) return false
+    if (left.done === true || right.done === true) return left.done === right.done
+    if (!sameRow(left.value, right.value)) return sameInAnyOrder(left.value, a, right.value, b)
   }
 }
 
-/** Strikes a row out against the same one of the other side, or notes it. False: the other side has another content for it. */
-function settle([member, content]: Row, mine: Map<string, string | number>, theirs: Map<string, string | number>): boolean {
-  const other = theirs.get(member)
-  if (other === undefined) {
-    if (mine.has(member)) return false
-    mine.set(member, content)
-    return true
+function sameRow(a: Row, b: Row): boolean {
+  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2]
+}
+
+/** The same for what is left, `left` and `right` included. */
+function sameInAnyOrder(left: Row, a: Iterator<Row>, right: Row, b: Iterator<Row>): boolean {
+  const rows = new Map<string, Row | undefined>()
+  for (let row = left; ;) {
+    if (rows.has(row[0])) return false
+    rows.set(row[0], row)
+    const next = a.next()
+    if (next.done === true) break
+    row = next.value
   }
-  theirs.delete(member)
-  return other === content
+  let owed = rows.size
+  for (let row = right; ; owed--) {
+    const mine = rows.get(row[0])
+    if (mine === undefined || !sameRow(mine, row)) return false
+    // Not deleted: a map that shrinks is laid out anew.
+    rows.set(row[0], undefined)
+    const next = b.next()
+    if (next.done === true) return owed === 1
+    row = next.value
+  }
 }
 
 function* rowsOf(value: SetValue | HashValue | ZsetValue): Generator<Row> {
-  if (value.encoding === 'intset') for (let i = 0; i < intsetCount(value.blob, 0); i++) yield [String(intsetAt(value.blob, 0, i)), '']
+  if (value.encoding === 'intset') for (let i = 0; i < intsetCount(value.blob, 0); i++) yield [String(intsetAt(value.blob, 0, i)), '', 0]
   else if (value.encoding === 'table') yield* tableRows(value)
   else yield* packedRows(value)
 }
@@ -125,9 +135,9 @@ function* rowsOf(value: SetValue | HashValue | ZsetValue): Generator<Row> {
 function* tableRows(value: Extract<SetValue | HashValue | ZsetValue, { encoding: 'table' }>): Generator<Row> {
   const { table } = value
   while (table.next()) {
-    if (value.type === 'set') yield [table.first.latin1(), '']
-    else if (value.type === 'zset') yield [table.first.latin1(), table.score]
-    else yield [table.first.latin1(), fieldContent(table.second, table.hasExpiry ? table.expireMs : -1)]
+    if (value.type === 'set') yield [table.first.latin1(), '', 0]
+    else if (value.type === 'zset') yield [table.first.latin1(), table.score, 0]
+    else yield [table.first.latin1(), table.second.latin1(), table.hasExpiry ? Math.max(table.expireMs, 0) : 0]
   }
 }
 
@@ -137,22 +147,17 @@ function* packedRows(value: { readonly type: 'set' | 'hash' | 'zset'; readonly e
   for (let at = lpFirst(blob, 0); !lpIsEnd(blob, at); at = lpNext(blob, at)) {
     const member = lpGet(blob, at, text).latin1()
     if (value.type === 'set') {
-      yield [member, '']
+      yield [member, '', 0]
       continue
     }
     at = lpNext(blob, at)
-    if (value.type === 'zset') yield [member, lpGetScore(blob, at, text)]
-    else if (value.encoding === 'listpack') yield [member, fieldContent(lpGet(blob, at, text), -1)]
+    if (value.type === 'zset') yield [member, lpGetScore(blob, at, text), 0]
     else {
       const content = lpGet(blob, at, text).latin1()
-      at = lpNext(blob, at)
-      yield [member, fieldContent(Slice.from(content, 'latin1'), Number(lpGetInt64(blob, at) ?? 0n))]
+      if (value.encoding === 'listpack-ttl') at = lpNext(blob, at)
+      yield [member, content, value.encoding === 'listpack-ttl' ? Number(lpGetInt64(blob, at) ?? 0n) : 0]
     }
   }
-}
-
-function fieldContent(value: Slice, expireMs: number): string {
-  return expireMs > 0 ? `${expireMs}=${value.latin1()}` : `=${value.latin1()}`
 }
 
 // ------------------------------------------------------------------------------------------------ streams
@@ -176,7 +181,7 @@ function sameGroup(a: StreamGroup, b: StreamGroup, oldestType: number): boolean 
   if (!sameId(a.lastDeliveredId, b.lastDeliveredId)) return false
   if (oldestType > TYPE.STREAM_1 && a.entriesRead !== b.entriesRead) return false
   const consumers = (group: StreamGroup): Iterator<Row> =>
-    group.consumers.map((one): Row => [one.name.latin1Slice(), oldestType < TYPE.STREAM_3 ? one.seenTimeMs : `${one.seenTimeMs} ${one.activeTimeMs}`])[Symbol.iterator]()
+    group.consumers.map((one): Row => [one.name.latin1Slice(), one.seenTimeMs, oldestType < TYPE.STREAM_3 ? 0 : one.activeTimeMs])[Symbol.iterator]()
   if (a.consumers.length !== b.consumers.length || !sameRows(consumers(a), consumers(b))) return false
   if (a.pending.count !== b.pending.count || a.pending.ids.compare(b.pending.ids, 0, 16 * a.pending.count, 0, 16 * a.pending.count) !== 0) return false
   for (let i = 0; i < a.pending.count; i++) {

@@ -40,7 +40,7 @@ export function isEnvelope(value: Buffer): boolean {
 /** The bytes of an envelope around a payload. One copy of the payload. */
 export function closeEnvelope(envelope: Envelope): Buffer {
   const { expiresAtMs, payload } = envelope
-  const map = packr.pack({ type: typeName(payload[0]), expiry: expiresAtMs === undefined ? null : BigInt(expiresAtMs), payload: NOTHING })
+  const map = packr.pack({ type: typeName(payload[0]), expiry: expiresAtMs === undefined ? null : BigInt(Math.round(expiresAtMs)), payload: NOTHING })
   // msgpackr keeps the buffer that it grew for a large binary, so the payload is put behind by hand, in place of `C4 00`.
   const size = Buffer.from([0xc6, 0, 0, 0, 0])
   size.writeUInt32BE(payload.length, 1)

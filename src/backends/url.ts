@@ -6,7 +6,7 @@ import { StoreError } from '../transfer/store.js'
 import type { Backend } from './backend.js'
 
 /** A URL without what stands between `//` and `@`, for messages. */
-export function withoutSecrets(url: string): string {
+function withoutSecrets(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@').replace(/(password|token)=[^&]*/gi, '$1=***')
 }
 

@@ -8,13 +8,16 @@
  *
  * The other name begins with a dot, not with `_`: it is no key, neither here nor in Vault.
  */
-import { constants, type Stats } from 'node:fs'
-import { access, link, mkdir, open, readFile, rename, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
+import { constants, readFileSync, type Stats } from 'node:fs'
+import { access, link, mkdir, rmdir, stat, statfs, unlink } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { monotonicMs } from '../../clock.js'
 import {
   EntryError, StoreError, keyText,
   type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome,
 } from '../../transfer/store.js'
 import { inParallel } from '../parallel.js'
+import { readWhole, renameFile, syncFile, withFile, writePiece } from './calls.js'
 import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, join, placeOf, valueOf, type Place } from './layout.js'
 import { openFolder, walk } from './walk.js'
 
@@ -23,6 +26,10 @@ const PAGE_KEYS = 1000
 const FILES_AT_ONCE = 8
 /** Folders that are remembered as being there. */
 const KNOWN_FOLDERS = 10_000
+/** How long a turn may read files without giving way. */
+const TURN_MS = 2
+/** Fewer files than this in a turn is slow. */
+const QUICK_FILES = 20
 const LOW_SPACE_BYTES = 64 << 20
 
 /** Temporary files are named for the process that writes them. */
@@ -94,12 +101,26 @@ export class FileStore implements Store {
     if (page.length > 0) yield page
   }
 
+  /**
+   * Files that the system has in memory are read at once, two milliseconds of them in a turn: four times as fast as by way
+   * of its threads. Where they come slowly the rest of the batch is read by several threads at once.
+   */
   async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
-    this.#check()
-    return inParallel(keys, FILES_AT_ONCE, ({ key }) => this.#readOne(key))
+    const found: (Entry | EntryError | undefined)[] = []
+    while (found.length < keys.length) {
+      this.#check()
+      const before = found.length
+      for (const end = monotonicMs() + TURN_MS; found.length < keys.length && monotonicMs() < end;) {
+        const { key } = keys[found.length]
+        found.push(await this.#readOne(key, readFileSync))
+      }
+      if (found.length - before < QUICK_FILES) return [...found, ...(await inParallel(keys.slice(found.length), FILES_AT_ONCE, ({ key }) => this.#readOne(key, readWhole)))]
+      await nextTurn()
+    }
+    return found
   }
 
-  async #readOne(key: Buffer): Promise<Entry | EntryError | undefined> {
+  async #readOne(key: Buffer, readFile: (file: Buffer) => Buffer | Promise<Buffer>): Promise<Entry | EntryError | undefined> {
     const place = placeOf(this.#root, key)
     if (place instanceof EntryError) return undefined
     let content: Buffer
@@ -154,20 +175,17 @@ export class FileStore implements Store {
   async #put(value: Buffer, place: Place, conflict: ConflictPolicy): Promise<WriteOutcome> {
     const temporary = join(place.folder, Buffer.from(`.keyferry-${process.pid}-${temporaryNames++}.temp`))
     try {
-      const file = await open(temporary, 'w', 0o600)
-      try {
-        await writeAll(file, contentOf(value))
-        await file.sync()
-      } finally {
-        await file.close()
-      }
+      await withFile(temporary, 'w', 0o600, async (file) => {
+        for (const piece of contentOf(value)) await writePiece(file, piece)
+        await syncFile(file)
+      })
       if (conflict === 'replace') {
-        await rename(temporary, place.file)
+        await renameFile(temporary, place.file)
         return 'written'
       }
       const created = await link(temporary, place.file).then(() => true, (error: NodeJS.ErrnoException) => { if (error.code === 'EEXIST') return false; throw error; })
       // An empty file is no entry, neither here nor in Vault.
-      if (!created && (await sizeOf(place.file)) === 0) await rename(temporary, place.file)
+      if (!created && (await sizeOf(place.file)) === 0) await renameFile(temporary, place.file)
       else {
         await unlink(temporary)
         if (!created) return 'exists'
@@ -224,12 +242,7 @@ export class FileStore implements Store {
 
   async #syncFolder(folder: Buffer): Promise<void> {
     try {
-      const handle = await open(folder, 'r')
-      try {
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
+      await withFile(folder, 'r', 0, syncFile)
     } catch (error) {
       // Another writer has emptied it and taken it away.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw this.#fault(error as NodeJS.ErrnoException, `make ${folder.toString()} durable`)
