@@ -4,7 +4,7 @@
  * A server without PEXPIRETIME (before Redis 7.0) is asked for PTTL, and for its own TIME in front of them, so that
  * what is left becomes a point in time by the clock that counts.
  */
-import { EntryError, type Entry, type KeyRef } from '../../transfer/store.js'
+import type { Entry, EntryError, KeyRef } from '../../transfer/store.js'
 import { ServerBusy, isPassing } from './connections.js'
 import type { Connection } from './connection.js'
 import { COLON, MINUS, Refusal, integerOf, type ReplySink } from './reply-reader.js'
@@ -101,9 +101,4 @@ class DumpSink implements ReplySink {
     this.#refusal = undefined
     this.#isExpiryNext = false
   }
-}
-
-/** A refusal of one key, as its entry's error. */
-export function entryRefused(refusal: Refusal): EntryError {
-  return new EntryError('refused', `the server refuses this key: ${refusal.line}`)
 }
