@@ -13,7 +13,7 @@ import { slotOf } from '../../../protocol/crc16.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../../transfer/store.js'
 import type { Backend, StoreOptions } from '../backend.js'
 import { ServerBusy, isPassing, pause, type Connections } from '../redis-protocol/connections.js'
-import { ASKING, readEntries, type ExpiryCommand } from '../redis-protocol/dump-batch.js'
+import { ASKING, EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { findingsOf, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
@@ -47,7 +47,7 @@ class ClusterStore implements Store {
   readonly #topology: Topology
   readonly #versions = new PayloadVersions()
   #limits: Limits | undefined
-  #expiryCommand: ExpiryCommand = 'PEXPIRETIME'
+  readonly #reader = new EntryReader()
 
   constructor(readonly settings: Settings) {
     this.label = `redis-cluster://${settings.addresses.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')}`
@@ -62,7 +62,7 @@ class ClusterStore implements Store {
         const probe = await connection.call(['PEXPIRETIME', ''])
         if (probe instanceof Refusal && isPassing(probe)) throw new ServerBusy(probe.line)
         // One node that is older than the others is enough.
-        if (probe instanceof Refusal && /unknown command|NOPERM/i.test(probe.line)) this.#expiryCommand = 'PTTL'
+        if (probe instanceof Refusal && /unknown command|NOPERM/i.test(probe.line)) this.#reader.expiryCommand = 'PTTL'
         if (access === 'read') return
         const limits = await limitsOf(connection, this.settings.chunkBytes)
         const known = this.#limits ?? limits
@@ -128,7 +128,7 @@ class ClusterStore implements Store {
 
   async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
     return this.#route<KeyRef, Entry | EntryError | undefined>(keys, async (node, some, asking) => {
-      const found = await node.run(0, (connection) => readEntries(connection, some, this.#expiryCommand, asking))
+      const found = await node.run(0, (connection) => this.#reader.read(connection, some, asking))
       return found.map((each) => (each instanceof Refusal ? (redirectionOf(each) ?? entryErrorOf(each, this.label)) : each))
     })
   }
