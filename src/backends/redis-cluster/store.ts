@@ -6,13 +6,14 @@
  *       \-- MOVED: the map is corrected; ASK: once more, there, with ASKING; node gone: the map is asked for again
  *
  * Listing walks over all primaries. A key whose slot is moved from a node that has not been listed yet to one that has
- * would be missed: when the owners changed meanwhile, or slots are open, all are listed once more (a key may come twice).
+ * would be missed: slots that changed their owner meanwhile, or were open, are listed once more by themselves (and a key
+ * may come twice).
  */
 import { slotOf } from '../../../protocol/crc16.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../../transfer/store.js'
 import type { Backend, StoreOptions } from '../backend.js'
 import { ServerBusy, isPassing, pause, type Connections } from '../redis-protocol/connections.js'
-import { ASKING, readEntries, type ExpiryCommand } from '../redis-protocol/dump-batch.js'
+import { ASKING, EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { findingsOf, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
@@ -27,8 +28,10 @@ import { NodeGone, Topology } from './topology.js'
 /** How often a key is sent elsewhere before we give up. */
 const REDIRECTIONS_MAX = 50
 const PAUSE_MS = 20
-/** How often a cluster is listed again because slots moved meanwhile. */
-const LISTINGS_MAX = 10
+/** Slots whose keys are asked for at once. */
+const SLOTS_AT_ONCE = 32
+/** More keys than a slot has. */
+const ALL_KEYS = 1_000_000_000
 
 /** Makes the store that these options describe. Throws StoreError 'usage'. */
 export function clusterStore(backend: Pick<Backend, 'type' | 'options'>, options: StoreOptions): Store {
@@ -44,7 +47,7 @@ class ClusterStore implements Store {
   readonly #topology: Topology
   readonly #versions = new PayloadVersions()
   #limits: Limits | undefined
-  #expiryCommand: ExpiryCommand = 'PEXPIRETIME'
+  readonly #reader = new EntryReader()
 
   constructor(readonly settings: Settings) {
     this.label = `redis-cluster://${settings.addresses.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')}`
@@ -59,7 +62,7 @@ class ClusterStore implements Store {
         const probe = await connection.call(['PEXPIRETIME', ''])
         if (probe instanceof Refusal && isPassing(probe)) throw new ServerBusy(probe.line)
         // One node that is older than the others is enough.
-        if (probe instanceof Refusal && /unknown command|NOPERM/i.test(probe.line)) this.#expiryCommand = 'PTTL'
+        if (probe instanceof Refusal && /unknown command|NOPERM/i.test(probe.line)) this.#reader.expiryCommand = 'PTTL'
         if (access === 'read') return
         const limits = await limitsOf(connection, this.settings.chunkBytes)
         const known = this.#limits ?? limits
@@ -82,7 +85,7 @@ class ClusterStore implements Store {
     const findings: Finding[] = []
     const { uncovered } = this.#topology
     if (uncovered > 0) findings.push({ code: 'cluster-slots-missing', level: 'error', message: `${uncovered} slots of ${this.label} have no node; repair the cluster (redis-cli --cluster check)` })
-    if ((await this.#openSlots()) > 0) findings.push({ code: 'cluster-slots-moving', level: 'warning', message: `slots of ${this.label} are being moved; it is slower, and large values may be refused, until that is over` })
+    if ((await this.#openSlots()).length > 0) findings.push({ code: 'cluster-slots-moving', level: 'warning', message: `slots of ${this.label} are being moved; it is slower, and large values may be refused, until that is over` })
     const perNode = await this.#eachPrimary((node) => node.run(0, async (connection) => findingsOf(connection, node.label, access, await keysOf(connection.call(['DBSIZE'])))))
     return [...findings, ...perNode.flat()]
   }
@@ -92,38 +95,40 @@ class ClusterStore implements Store {
     return counts.reduce((sum, keys) => sum + keys, 0)
   }
 
-  /** How many slots are on their way from or to a primary. */
-  async #openSlots(): Promise<number> {
+  /** Slots that are on their way from or to a primary. */
+  async #openSlots(): Promise<number[]> {
     const open = await this.#eachPrimary((node) => node.run(0, async (connection) => {
       const nodes = await connection.call(['CLUSTER', 'NODES'])
       const own = Buffer.isBuffer(nodes) ? /^.*\bmyself\b.*$/m.exec(nodes.latin1Slice())?.[0] : undefined
-      return own?.match(/\[\d+-[<>]-/g)?.length ?? 0
+      return [...(own ?? '').matchAll(/\[(\d+)-[<>]-/g)].map(([, slot]) => Number(slot))
     }))
-    return open.reduce((sum, count) => sum + count, 0)
+    return open.flat()
   }
 
   async *list(): AsyncGenerator<readonly KeyRef[], void, void> {
-    for (let round = 1; round <= LISTINGS_MAX; round++) {
+    await this.#topology.refresh(undefined, true)
+    const before = this.#topology.owners()
+    const moved = new Set(await this.#openSlots())
+    for (const node of this.#topology.primaries()) {
       try {
-        await this.#topology.refresh(undefined, true)
-        const before = this.#topology.fingerprint
-        const openBefore = await this.#openSlots()
-        for (const node of this.#topology.primaries()) yield* scanKeys(node, 0, this.settings.scanCount)
-        await this.#topology.refresh(undefined, true)
-        // Keys go one way while a slot is open: what was missed the first time is where it belongs the second.
-        const isSettled = (openBefore === 0 && (await this.#openSlots()) === 0) || round > 1
-        if (isSettled && this.#topology.fingerprint === before) return
+        yield* scanKeys(node, 0, this.settings.scanCount)
       } catch (error) {
+        // Its slots have another owner now, and are listed below.
         if (!(error instanceof NodeGone)) throw error
-        await pause(PAUSE_MS)
       }
     }
-    throw new StoreError('refused', `${this.label} moved slots all the while its keys were listed, ${LISTINGS_MAX} times over; try again when that is over`)
+    await this.#topology.refresh(undefined, true)
+    this.#topology.owners().forEach((owner, slot) => owner !== before[slot] && moved.add(slot))
+    for (const slot of await this.#openSlots()) moved.add(slot)
+    // A slot moves one way: the key that was missed in the first walk is where it belongs in the second.
+    for (let walk = 0; walk < 2 && moved.size > 0; walk++) {
+      for (const node of this.#topology.primaries()) yield* keysInSlots(node, [...moved])
+    }
   }
 
   async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
     return this.#route<KeyRef, Entry | EntryError | undefined>(keys, async (node, some, asking) => {
-      const found = await node.run(0, (connection) => readEntries(connection, some, this.#expiryCommand, asking))
+      const found = await node.run(0, (connection) => this.#reader.read(connection, some, asking))
       return found.map((each) => (each instanceof Refusal ? (redirectionOf(each) ?? entryErrorOf(each, this.label)) : each))
     })
   }
@@ -207,6 +212,20 @@ class ClusterStore implements Store {
     const address = `${host === '' || host === '?' ? node.endpoint.host : host}:${port}`
     if (kind === 'ask') asked.set(i, address)
     else this.#topology.moved(slot, address)
+  }
+}
+
+/** The keys that a node has of these slots, its own or not. */
+async function* keysInSlots(node: Connections, slots: readonly number[]): AsyncGenerator<readonly KeyRef[], void, void> {
+  for (let at = 0; at < slots.length; at += SLOTS_AT_ONCE) {
+    const some = slots.slice(at, at + SLOTS_AT_ONCE)
+    const replies = await node.run(0, (connection) => connection.callAll(some.map((slot) => ['CLUSTER', 'GETKEYSINSLOT', slot, ALL_KEYS])))
+    const refs: KeyRef[] = []
+    for (const reply of replies) {
+      if (reply instanceof Refusal) throw new StoreError('refused', `${node.label} does not list the keys of a slot that was moved: ${reply.line}`)
+      if (Array.isArray(reply)) for (const key of reply) if (Buffer.isBuffer(key)) refs.push({ db: 0, key })
+    }
+    if (refs.length > 0) yield refs
   }
 }
 

@@ -44,9 +44,9 @@ export class Topology {
     return this.#owners.reduce((count, owner) => count + (owner === undefined ? 1 : 0), 0)
   }
 
-  /** The owners of all slots, to compare. */
-  get fingerprint(): string {
-    return this.#owners.join()
+  /** The addresses of the owners as they are known now, by slot. */
+  owners(): (string | undefined)[] {
+    return this.#owners.slice()
   }
 
   /** A node told that another has the slot now. */
@@ -131,5 +131,5 @@ async function ownersFrom(connection: Connection, label: string): Promise<(strin
 /** A node of CLUSTER SLOTS; one that does not know its name is reached as the one that was asked. */
 function addressOf([host, port]: Reply[], connection: Connection): string {
   const name = Buffer.isBuffer(host) ? host.latin1Slice() : ''
-  return `${name === '' || name === '?' ? connection.endpoint.host : name}:${String(port)}`
+  return `${name === '' || name === '?' ? connection.endpoint.host : name}:${Number(port)}`
 }

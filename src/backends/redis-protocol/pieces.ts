@@ -100,7 +100,7 @@ function failureOf(commands: readonly Command[], replies: readonly unknown[]): R
     const command = commands[i]
     // XCLAIM names what it claimed; it passes over an entry that is deleted but still pending.
     if (command?.[0] === 'XCLAIM' && Array.isArray(reply) && reply.length === 0)
-      return new EntryError('unsupported', `its group '${String(command[2])}' has a pending entry (${String(command[5])}) that was deleted, which can not be written in pieces; raise proto-max-bulk-len of the target`)
+      return new EntryError('unsupported', 'one of its groups has a pending entry that was deleted, which commands can not bring back; raise proto-max-bulk-len of the target, or chunk_bytes, so that it goes in one piece')
     if (command?.[0] === 'HPEXPIREAT' && Array.isArray(reply) && reply[0] === 0) return new EntryError('refused', 'the expiry of one of its fields was refused')
   }
   return undefined

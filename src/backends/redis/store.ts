@@ -6,7 +6,7 @@
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../../transfer/store.js'
 import { numberOf, type Backend, type StoreOptions } from '../backend.js'
 import { Connections, ServerBusy, isPassing } from '../redis-protocol/connections.js'
-import { readEntries, type ExpiryCommand } from '../redis-protocol/dump-batch.js'
+import { EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { findingsOf, keysPerDatabase, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
@@ -29,7 +29,7 @@ class RedisStore implements Store {
   readonly #connections: Connections
   readonly #versions = new PayloadVersions()
   #limits: Limits | undefined
-  #expiryCommand: ExpiryCommand = 'PEXPIRETIME'
+  readonly #reader = new EntryReader()
 
   constructor(readonly settings: Settings, readonly db: number | undefined) {
     const [{ host, port }] = settings.addresses
@@ -46,7 +46,7 @@ class RedisStore implements Store {
       if (probe instanceof Refusal) {
         if (isPassing(probe)) throw new ServerBusy(probe.line)
         if (probe.code === 'NOAUTH') throw connection.denied(probe)
-        this.#expiryCommand = 'PTTL'
+        this.#reader.expiryCommand = 'PTTL'
       }
       if (access === 'write') this.#limits = await limitsOf(connection, this.settings.chunkBytes)
     })
@@ -85,7 +85,7 @@ class RedisStore implements Store {
 
   read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
     return eachDatabase(keys, async (db, some) => {
-      const found = await this.#connections.run(db, (connection) => readEntries(connection, some, this.#expiryCommand))
+      const found = await this.#connections.run(db, (connection) => this.#reader.read(connection, some))
       return found.map((each) => (each instanceof Refusal ? this.#entryError(each) : each))
     })
   }
