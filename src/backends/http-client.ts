@@ -96,9 +96,9 @@ export class AnswerTooLarge extends StoreError {
   }
 }
 
-/** A connection that broke or never was; `wasSent` when the server may have the request. */
+/** A connection that broke or never was; `wasSent` when the server may have the request, `isStale` when it had been closed while unused. */
 class Broken extends Error {
-  constructor(message: string, readonly wasSent: boolean, cause: unknown) {
+  constructor(message: string, readonly wasSent: boolean, readonly isStale: boolean, cause: unknown) {
     super(message, { cause })
   }
 }
@@ -131,7 +131,7 @@ export class HttpClient {
         if (!(error instanceof Broken)) throw error
         broken = error
         if (broken.wasSent && !request.isRepeatable) break
-        if (!broken.wasSent || attempt > 0) this.#current++
+        if (attempt > 0 || !broken.isStale) this.#current++
       }
     }
     throw new StoreError('unreachable', `${this.label} does not answer: ${broken?.message}; check that it runs and that the address is right`, { cause: broken?.cause })
@@ -148,7 +148,7 @@ export class HttpClient {
     const { timeoutMs, answerBytesMax } = this.limits
     const isTls = address.protocol === 'https:'
     return new Promise((done, fail) => {
-      const bytes = body === undefined ? undefined : Buffer.from(body as string)
+      const bytes = typeof body === 'string' ? Buffer.from(body) : body
       const request = (isTls ? https : http).request({
         method,
         protocol: address.protocol,
@@ -159,11 +159,13 @@ export class HttpClient {
         headers: { ...headers, ...(bytes === undefined ? {} : { 'content-length': bytes.length }) },
       })
       let wasSent = false
+      // A kept connection that the server had closed before the request came, as Node's documentation tells them apart.
+      const isStale = (error: NodeJS.ErrnoException): boolean => request.reusedSocket && error.code === 'ECONNRESET'
       const breaks = (error: NodeJS.ErrnoException): void => {
         clearTimeout(timer)
         if (/CERT|SSL|TLS|certificate/.test(`${error.code} ${error.message}`))
           fail(new StoreError('denied', `${this.label}: no TLS with ${address.host}: ${error.message}; check tls_ca_file, tls_cert_file and tls_key_file`, { cause: error }))
-        else fail(new Broken(`${address.host}: ${error.message || error.code}`, wasSent, error))
+        else fail(new Broken(`${address.host}: ${error.message || error.code}`, wasSent && !isStale(error), isStale(error), error))
       }
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
       request.on('error', breaks)
