@@ -105,6 +105,7 @@ class Broken extends Error {
 
 export class HttpClient {
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
+  /** The address that answered last. */
   #current = 0
   #isClosed = false
 
@@ -122,16 +123,19 @@ export class HttpClient {
   /** Throws StoreError 'unreachable' when no address answers, AnswerTooLarge. */
   async send(request: HttpRequest): Promise<Answer> {
     let broken: Broken | undefined
+    let current = this.#current
     // Every address once, and the first one once more for a kept connection that the server had closed meanwhile.
     for (let attempt = 0; attempt <= this.addresses.length; attempt++) {
       if (this.#isClosed) throw new StoreError('unreachable', `${this.label} was closed`)
       try {
-        return await this.#sendTo(this.addresses[this.#current % this.addresses.length], request)
+        const answer = await this.#sendTo(this.addresses[current], request)
+        this.#current = current
+        return answer
       } catch (error) {
         if (!(error instanceof Broken)) throw error
         broken = error
         if (broken.wasSent && !request.isRepeatable) break
-        if (attempt > 0 || !broken.isStale) this.#current++
+        if (attempt > 0 || !broken.isStale) current = (current + 1) % this.addresses.length
       }
     }
     throw new StoreError('unreachable', `${this.label} does not answer: ${broken?.message}; check that it runs and that the address is right`, { cause: broken?.cause })
