@@ -107,7 +107,7 @@ export class HttpClient {
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
   /** The address that answered last. */
   #current = 0
-  #isClosed = false
+  isClosed = false
 
   constructor(
     /** How messages call the store. */
@@ -126,7 +126,7 @@ export class HttpClient {
     let current = this.#current
     // Every address once, and the first one once more for a kept connection that the server had closed meanwhile.
     for (let attempt = 0; attempt <= this.addresses.length; attempt++) {
-      if (this.#isClosed) throw new StoreError('unreachable', `${this.label} was closed`)
+      if (this.isClosed) throw new StoreError('unreachable', `${this.label} was closed`)
       try {
         const answer = await this.#sendTo(this.addresses[current], request)
         this.#current = current
@@ -143,7 +143,7 @@ export class HttpClient {
 
   /** Ends every connection; what is under way fails. */
   close(): void {
-    this.#isClosed = true
+    this.isClosed = true
     this.#agents.http.destroy()
     this.#agents.https.destroy()
   }
