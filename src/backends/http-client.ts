@@ -96,17 +96,18 @@ export class AnswerTooLarge extends StoreError {
   }
 }
 
-/** A connection that broke or never was; `wasSent` when the server may have the request. */
+/** A connection that broke or never was; `wasSent` when the server may have the request, `isStale` when it had been closed while unused. */
 class Broken extends Error {
-  constructor(message: string, readonly wasSent: boolean, cause: unknown) {
+  constructor(message: string, readonly wasSent: boolean, readonly isStale: boolean, cause: unknown) {
     super(message, { cause })
   }
 }
 
 export class HttpClient {
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
+  /** The address that answered last. */
   #current = 0
-  #isClosed = false
+  isClosed = false
 
   constructor(
     /** How messages call the store. */
@@ -122,16 +123,19 @@ export class HttpClient {
   /** Throws StoreError 'unreachable' when no address answers, AnswerTooLarge. */
   async send(request: HttpRequest): Promise<Answer> {
     let broken: Broken | undefined
+    let current = this.#current
     // Every address once, and the first one once more for a kept connection that the server had closed meanwhile.
     for (let attempt = 0; attempt <= this.addresses.length; attempt++) {
-      if (this.#isClosed) throw new StoreError('unreachable', `${this.label} was closed`)
+      if (this.isClosed) throw new StoreError('unreachable', `${this.label} was closed`)
       try {
-        return await this.#sendTo(this.addresses[this.#current % this.addresses.length], request)
+        const answer = await this.#sendTo(this.addresses[current], request)
+        this.#current = current
+        return answer
       } catch (error) {
         if (!(error instanceof Broken)) throw error
         broken = error
         if (broken.wasSent && !request.isRepeatable) break
-        if (!broken.wasSent || attempt > 0) this.#current++
+        if (attempt > 0 || !broken.isStale) current = (current + 1) % this.addresses.length
       }
     }
     throw new StoreError('unreachable', `${this.label} does not answer: ${broken?.message}; check that it runs and that the address is right`, { cause: broken?.cause })
@@ -139,7 +143,7 @@ export class HttpClient {
 
   /** Ends every connection; what is under way fails. */
   close(): void {
-    this.#isClosed = true
+    this.isClosed = true
     this.#agents.http.destroy()
     this.#agents.https.destroy()
   }
@@ -148,7 +152,7 @@ export class HttpClient {
     const { timeoutMs, answerBytesMax } = this.limits
     const isTls = address.protocol === 'https:'
     return new Promise((done, fail) => {
-      const bytes = body === undefined ? undefined : Buffer.from(body as string)
+      const bytes = typeof body === 'string' ? Buffer.from(body) : body
       const request = (isTls ? https : http).request({
         method,
         protocol: address.protocol,
@@ -159,11 +163,13 @@ export class HttpClient {
         headers: { ...headers, ...(bytes === undefined ? {} : { 'content-length': bytes.length }) },
       })
       let wasSent = false
+      // A kept connection that the server had closed before the request came, as Node's documentation tells them apart.
+      const isStale = (error: NodeJS.ErrnoException): boolean => request.reusedSocket && error.code === 'ECONNRESET'
       const breaks = (error: NodeJS.ErrnoException): void => {
         clearTimeout(timer)
         if (/CERT|SSL|TLS|certificate/.test(`${error.code} ${error.message}`))
           fail(new StoreError('denied', `${this.label}: no TLS with ${address.host}: ${error.message}; check tls_ca_file, tls_cert_file and tls_key_file`, { cause: error }))
-        else fail(new Broken(`${address.host}: ${error.message || error.code}`, wasSent, error))
+        else fail(new Broken(`${address.host}: ${error.message || error.code}`, wasSent && !isStale(error), isStale(error), error))
       }
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
       request.on('error', breaks)

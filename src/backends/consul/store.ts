@@ -18,6 +18,8 @@ const OPERATIONS_MAX = 64
 const VALUE_BYTES_MAX = 512 * 1024
 /** Of a transaction's JSON. */
 const REQUEST_BYTES_MAX = 512 * 1024
+/** Of ours, so that a key fits into any request; the server has none. */
+const KEY_BYTES_MAX = 32768
 const PAGE_KEYS = 1000
 
 interface Operation {
@@ -50,7 +52,7 @@ export class ConsulStore implements Store {
       createsAtomically: true,
       writable: true,
       vaultLayout: prefix !== '',
-      keyBytesMax: 65536,
+      keyBytesMax: KEY_BYTES_MAX,
       valueBytesMax: VALUE_BYTES_MAX,
       batchEntriesMax: OPERATIONS_MAX,
       batchBytesMax: REQUEST_BYTES_MAX / 2,
@@ -79,6 +81,7 @@ export class ConsulStore implements Store {
     const names = this.#parse(body) as readonly string[]
     const start = Buffer.byteLength(this.prefix)
     for (let at = 0; at < names.length; at += PAGE_KEYS) {
+      if (this.http.isClosed) throw new StoreError('unreachable', `${this.label} was closed`)
       const page = names.slice(at, at + PAGE_KEYS).map((name) => ({ db: 0, key: Buffer.from(name).subarray(start) }))
       const wanted = from === undefined ? page : page.filter((ref) => compareKeys(ref, from) >= 0)
       if (wanted.length > 0) yield wanted
@@ -191,6 +194,7 @@ export class ConsulStore implements Store {
     if (form !== 'raw') return new EntryError('unsupported', `${keyText(key)} is no string; ${this.label} keeps bytes only`)
     if (!isUtf8(key)) return new EntryError('unsupported', `${keyText(key)} is not UTF-8, and keys of ${this.label} are text`)
     if (this.prefix === '' && key.length === 0) return new EntryError('unsupported', `${this.label} takes no empty key; give it a path`)
+    if (key.length > KEY_BYTES_MAX) return new EntryError('too-large', `${keyText(key)} is longer than the ${KEY_BYTES_MAX} bytes that a key of ${this.label} is given`)
     if (value.length > VALUE_BYTES_MAX) return new EntryError('too-large', `${keyText(key)} has ${value.length} bytes; ${this.label} takes ${VALUE_BYTES_MAX} (kv_max_value_size of Consul)`)
     return undefined
   }

@@ -28,6 +28,10 @@ const CROWDED_REQUESTS = 15
 const REQUEST_BYTES_MAX = 1024 * 1024
 /** etcd's default --max-request-bytes, less what surrounds a key and its value. */
 const ENTRY_BYTES_MAX = 1536 * 1024 - 512
+/** Of it, what a value leaves for its key: so a value of the largest size can have any name that is used. */
+const KEY_RESERVE_BYTES = 1024
+/** How many keys `list` hands out at once: a page of the server comes in slices. */
+const SLICE_KEYS = 1000
 /** What one answer to `read` should have. */
 const ANSWER_BYTES = 8 * 1024 * 1024
 /** Keys in between that a range may bring along before single gets are better. */
@@ -87,7 +91,7 @@ export class EtcdStore implements Store {
       writable: true,
       vaultLayout: prefix !== '',
       keyBytesMax: ENTRY_BYTES_MAX - this.#prefix.length,
-      valueBytesMax: ENTRY_BYTES_MAX - this.#prefix.length,
+      valueBytesMax: ENTRY_BYTES_MAX - KEY_RESERVE_BYTES - this.#prefix.length,
       batchEntriesMax: OPERATIONS_MAX,
       batchBytesMax: REQUEST_BYTES_MAX,
       parallelMax: 8,
@@ -138,7 +142,8 @@ export class EtcdStore implements Store {
       }
       if (revision === '0') revision = page.header?.revision ?? '0'
       const names = (page.kvs ?? []).map(({ key }) => Buffer.from(key, 'base64'))
-      if (names.length > 0) yield names.map((name) => ({ db: 0, key: name.subarray(this.#prefix.length) }))
+      for (let at = 0; at < names.length; at += SLICE_KEYS)
+        yield names.slice(at, at + SLICE_KEYS).map((name) => ({ db: 0, key: name.subarray(this.#prefix.length) }))
       if (page.more !== true || names.length === 0) return
       // etcd 3.4 walks over all that is left for every page: few large ones, as far as the values are small.
       const bytesPerKey = Number(this.#status?.dbSize ?? 0) / Number(page.count ?? 1)
@@ -276,7 +281,8 @@ export class EtcdStore implements Store {
     if (form !== 'raw') return new EntryError('unsupported', `${keyText(key)} is no string; ${this.label} keeps bytes only`)
     if (key.length + this.#prefix.length === 0) return new EntryError('unsupported', `${this.label} takes no empty key; give it a path`)
     const bytes = this.#prefix.length + key.length + value.length
-    if (bytes > ENTRY_BYTES_MAX) return new EntryError('too-large', `${keyText(key)} and its value have ${bytes} bytes; ${this.label} takes ${ENTRY_BYTES_MAX} (--max-request-bytes of etcd)`)
+    if (bytes > ENTRY_BYTES_MAX || value.length > this.traits.valueBytesMax)
+      return new EntryError('too-large', `${keyText(key)} and its value have ${bytes} bytes; ${this.label} takes ${ENTRY_BYTES_MAX}, of them ${this.traits.valueBytesMax} for a value (--max-request-bytes of etcd)`)
     return undefined
   }
 

@@ -135,6 +135,7 @@ const NOTHING = Buffer.alloc(0)
 
 interface WaitingEntry {
   readonly type: number
+  readonly term: number
   readonly data: Buffer
   readonly record: WalRecord
 }
@@ -149,6 +150,8 @@ class Replay {
   /** Entries behind `applied`, not yet known to be committed, or above `until`. */
   #waiting: WaitingEntry[] = []
   #committed: number
+  /** Terms never go down along a log. */
+  #appliedTerm: number
   #metadata: Buffer | undefined
 
   constructor(
@@ -160,6 +163,7 @@ class Replay {
   ) {
     this.applied = start
     this.#committed = start
+    this.#appliedTerm = startTerm
   }
 
   async run(files: readonly WalFile[], uncommitted: boolean): Promise<void> {
@@ -198,11 +202,13 @@ class Replay {
 
   #entry(record: WalRecord): void {
     let type = 0
+    let term = 0
     let index = 0
     let data: Buffer = NOTHING
     const fields = new FieldReader(record.data)
     while (fields.next()) {
       if (fields.field === 1) type = fields.number()
+      else if (fields.field === 2) term = fields.number()
       else if (fields.field === 3) index = fields.number()
       else if (fields.field === 4) data = fields.slice()
       else fields.skip()
@@ -211,17 +217,23 @@ class Replay {
     const place = index - this.applied - 1
     if (place < 0) throw corrupt(record, `entry ${index} is written again, and it had been committed`)
     if (place > this.#waiting.length) throw corrupt(record, `entry ${index} follows entry ${this.applied + this.#waiting.length}`)
+    const termBefore = place === 0 ? this.#appliedTerm : this.#waiting[place - 1].term
+    if (type > 2 || term < termBefore || term > Number.MAX_SAFE_INTEGER) throw corrupt(record, `entry ${index} is of type ${type} and term ${term} after one of term ${termBefore}`)
     this.#waiting.length = place
-    this.#waiting.push({ type, data, record })
+    this.#waiting.push({ type, term, data, record })
     this.#apply(this.#committed)
   }
 
   #hardState(record: WalRecord): void {
     const fields = new FieldReader(record.data)
     while (fields.next()) {
+      // The checksum does not cover what a record is, so what does not look like a hard state is not believed.
+      if (fields.field > 3) throw corrupt(record, `a hard state has a field ${fields.field}`)
       if (fields.field === 3) this.#committed = Math.max(this.#committed, fields.number())
       else fields.skip()
     }
+    const last = this.applied + this.#waiting.length
+    if (this.#committed > last) throw corrupt(record, `entry ${this.#committed} is said to be committed, and there are entries to ${last} only`)
     this.#apply(this.#committed)
   }
 
@@ -243,7 +255,7 @@ class Replay {
   #apply(committed: number): void {
     const count = Math.min(committed, this.until) - this.applied
     if (count <= 0 || this.#waiting.length === 0) return
-    for (const { type, data, record } of this.#waiting.splice(0, count)) {
+    for (const { type, term, data, record } of this.#waiting.splice(0, count)) {
       try {
         applyEntry(this.store, type, data)
       } catch (error) {
@@ -251,6 +263,7 @@ class Replay {
         throw error
       }
       this.applied++
+      this.#appliedTerm = term
     }
   }
 }

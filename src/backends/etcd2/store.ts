@@ -77,9 +77,8 @@ export class Etcd2Store implements Store {
   }
 
   async *list(from: KeyRef | undefined): AsyncGenerator<readonly KeyRef[]> {
-    const { keys } = this.#read()
-    for (let at = from === undefined ? 0 : placeOf(keys, from.key.latin1Slice()); at < keys.length; at += PAGE_KEYS)
-      yield keys.slice(at, at + PAGE_KEYS).map(({ path }) => ({ db: 0, key: Buffer.from(path, 'latin1') }))
+    for (let at = from === undefined ? 0 : placeOf(this.#read().keys, from.key.latin1Slice()); at < this.#read().keys.length; at += PAGE_KEYS)
+      yield this.#read().keys.slice(at, at + PAGE_KEYS).map(({ path }) => ({ db: 0, key: Buffer.from(path, 'latin1') }))
   }
 
   read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {

@@ -89,6 +89,7 @@ class FrameReader {
   #held: Buffer = NOTHING
   /** Where `#held` begins in the file. */
   #offset = 0
+  #isPadded = false
 
   constructor(
     readonly file: WalFile,
@@ -111,7 +112,12 @@ class FrameReader {
         const high = this.#held.readUInt32LE(4)
         if (low === 0 && high === 0) return await this.#strayBytes(handle)
         const recordBytes = low + (high & 0xffffff) * 0x100000000
-        const padding = high >= 0x80000000 ? (high >>> 24) & 7 : 0
+        const flags = high >>> 24
+        const padding = flags & 7
+        // Logs of etcd 2 have no padding; where there is some, every frame ends at a multiple of eight bytes.
+        if (flags !== 0) this.#isPadded = true
+        const isSound = flags === 0 || ((flags & 0xf8) === 0x80 && padding > 0)
+        if (!isSound || (this.#isPadded && (recordBytes + padding) % 8 !== 0)) throw this.#corrupt(`no record can have the length ${hex(high)}${hex(low).slice(2)}`)
         if (recordBytes >= RECORD_BYTES_MAX - padding) throw this.#corrupt(`a record says to have ${recordBytes} bytes, and none may have more than ${RECORD_BYTES_MAX}`)
         const frameBytes = HEAD_BYTES + recordBytes + padding
         if (!(await this.#fill(handle, frameBytes))) return this.#cut('ends within a record')
