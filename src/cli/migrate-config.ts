@@ -8,7 +8,7 @@
  * Everything that is wrong with the file is a ConfigError with its place; no message repeats the value of an option.
  */
 import { readFileSync } from 'node:fs'
-import type { Backend, StoreOptions } from '../backends/backend.js'
+import { unknownOptions, type Backend, type StoreOptions } from '../backends/backend.js'
 import { backendOfType, backendOfUrl, backendTypes } from '../backends/index.js'
 import { StoreError } from '../transfer/store.js'
 import { readConfiguration } from './hcl.js'
@@ -54,8 +54,16 @@ export async function endsOfText(file: string, text: string): Promise<MigrateEnd
 
 /** The two ends by their URLs. Throws StoreError 'usage'. */
 export async function endsOfUrls(source: string, destination: string): Promise<MigrateEnds> {
-  const [from, to] = [await backendOfUrl(source), await backendOfUrl(destination)]
-  return { source: { backend: from, options: from.fromUrl(source) }, destination: { backend: to, options: to.fromUrl(destination) }, warnings: [] }
+  return { source: await endOfUrl(source), destination: await endOfUrl(destination), warnings: [] }
+}
+
+async function endOfUrl(url: string): Promise<MigrateEnd> {
+  const backend = await backendOfUrl(url)
+  const options = backend.fromUrl(url)
+  const [unknown] = unknownOptions(backend, options)
+  const names = backend.options.map((option) => option.name)
+  if (unknown !== undefined) throw new StoreError('usage', `a URL of storage "${backend.type}" has no option '${unknown}'; it has ${listed(names)}${suggestion(unknown, names)}`)
+  return { backend, options }
 }
 
 function readText(file: string): string {

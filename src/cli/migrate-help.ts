@@ -31,8 +31,8 @@ Examples
 `
 
 const TAIL = `
-Flags may be written with one dash or two, with = or a space before the value. Passwords are better kept out of the
-command line: the options of each store that take one also take an environment variable or a file (docs/backends.md).
+Flags may be written with one dash or two, with = or a space before the value. Passwords are better kept out of
+the command line: options that take one may come from the environment or a file instead (docs/backends.md).
 `
 
 /** Columns of flags and their values before the summary begins. */

@@ -16,7 +16,7 @@ import { payloadOfBody } from './values.js'
 
 /** Bytes of the file read at once: for the walk over all, and for one key. */
 const WALK_BYTES = 256 * 1024
-const PROBE_BYTES = 16 * 1024
+const PROBE_BYTES = 4 * 1024
 const PAGE_KEYS = 1000
 /** Buffers that grew beyond this for a large value are not kept for the next one. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024
