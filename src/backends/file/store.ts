@@ -281,10 +281,6 @@ async function sizeOf(file: Buffer): Promise<number> {
   return found?.isFile() === true ? found.size : 0
 }
 
-async function writeAll(file: FileHandle, pieces: Iterable<Buffer>): Promise<void> {
-  for (const piece of pieces) for (let at = 0; at < piece.length;) at += (await file.write(piece, at)).bytesWritten
-}
-
 /** Removes the temporary files that processes of this machine left in a folder when they were killed. */
 async function sweep(folder: Buffer): Promise<void> {
   for await (const { name } of await openFolder(folder)) {
