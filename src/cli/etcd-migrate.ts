@@ -12,7 +12,7 @@ import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags
 const VALUES = { 'data-dir': 'data_dir', 'wal-dir': 'wal_dir', transformer: 'transformer', endpoints: 'address' } as const
 const SWITCHES = { 'no-ttl': 'no_ttl', 'include-hidden': 'include_hidden', uncommitted: 'uncommitted' } as const
 
-export const ETCD_MIGRATE_HELP = `keyferry etcd-migrate: copies the keys of etcd's v2 API into the v3 keys of a running etcd.
+const ETCD_MIGRATE_HELP = `keyferry etcd-migrate: copies the keys of etcd's v2 API into the v3 keys of a running etcd.
 
 Usage: keyferry etcd-migrate --data-dir DIR [--wal-dir DIR] [--endpoints URL] [flags]
 

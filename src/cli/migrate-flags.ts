@@ -106,7 +106,7 @@ export const FLAGS: readonly FlagSpec[] = [
   { name: 'dry-run', group: SAFETY, summary: 'write nothing; say what would become of each key', set: (f, text) => { f.dryRun = text === 'true' } },
   { name: 'plan', group: SAFETY, value: 'FILE', summary: 'the same, and write it down in this file', set: (f, text) => { f.plan = text } },
   { name: 'apply', group: SAFETY, value: 'FILE', summary: 'copy what this plan says, and nothing else', set: (f, text) => { f.apply = text } },
-  { name: 'verify', group: SAFETY, value: 'HOW', default: 'none', summary: 'compare both sides afterwards: none, quick (keys, expiry times), full (values too)', set: (f, text, name) => { f.verify = oneOf(name, text, VERIFICATIONS) } },
+  { name: 'verify', group: SAFETY, value: 'HOW', default: 'none', summary: 'compare both sides afterwards: none, quick (names, some values), full (all values)', set: (f, text, name) => { f.verify = oneOf(name, text, VERIFICATIONS) } },
   { name: 'repair', group: SAFETY, summary: 'compare, and copy only what differs', set: (f, text) => { f.repair = text === 'true' } },
   { name: 'undo-log', group: SAFETY, value: 'FILE', summary: 'keep what is overwritten; keyferry migrate undo FILE brings it back', set: (f, text) => { f.undoLog = text } },
   { name: 'log-level', group: OUTPUT, value: 'LEVEL', default: 'info', env: 'VAULT_LOG_LEVEL', summary: `${LOG_LEVELS.join(', ')}; debug writes a line per key`, set: (f, text, name) => { f.logLevel = oneOf(name, text.toLowerCase(), LOG_LEVELS) } },

@@ -43,7 +43,11 @@ export function folderKeeper(folder: string): Keeper {
       await rename(beside, file)
       // The name must survive a crash too.
       const entry = await open(folder, 'r')
-      await entry.sync().finally(() => entry.close())
+      try {
+        await entry.sync()
+      } finally {
+        await entry.close()
+      }
     },
     clear: () => rm(file, { force: true }),
   }

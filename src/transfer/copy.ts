@@ -24,11 +24,11 @@ import { EntryError, StoreError, type ConflictPolicy, type Entry, type KeyRef, t
 /** Which keys are copied, and under which name. */
 export interface Choice {
   /** Whether a key is copied, as far as its name tells. */
-  keepKey?(ref: KeyRef): boolean
+  readonly keepKey?: (ref: KeyRef) => boolean
   /** Whether it is, when its value is known. */
-  keepEntry?(entry: Entry): boolean
+  readonly keepEntry?: (entry: Entry) => boolean
   /** Its database and name in the target. */
-  rename?(ref: KeyRef): KeyRef
+  readonly rename?: (ref: KeyRef) => KeyRef
 }
 
 export interface CopyOptions extends Choice {

@@ -66,7 +66,7 @@ export interface LockSurroundings {
 }
 
 /** The lock as somebody left it, or undefined. Throws StoreError 'corrupt' when it can not be read. */
-export async function readLock(store: Store, bytesOf: LockSurroundings['bytesOf']): Promise<LockRecord | undefined> {
+async function readLock(store: Store, bytesOf: LockSurroundings['bytesOf']): Promise<LockRecord | undefined> {
   const [entry] = await store.read([LOCK_KEY])
   if (entry === undefined) return undefined
   try {

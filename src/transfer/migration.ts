@@ -197,7 +197,7 @@ export class Migration {
 
   get #listing(): ListingOptions {
     const { start, unordered, choice, spillFolder, signal } = this.options
-    return { start, unordered, keepKey: choice.keepKey?.bind(choice), spillFolder, signal }
+    return { start, unordered, keepKey: choice.keepKey, spillFolder, signal }
   }
 
   async #copyOptions(undo: JournalWriter | undefined, plan: JournalWriter | undefined): Promise<CopyOptions> {
@@ -217,8 +217,8 @@ export class Migration {
       conflict: this.#conflict, parallel: Math.min(parallel, this.source.traits.parallelMax, this.target.traits.parallelMax),
       batchEntries: Math.min(batchEntries, this.source.traits.batchEntriesMax),
       convert: this.forms.convert, same: this.forms.same, nowMs, dryRun, compareFirst: repair || undo !== undefined, total,
-      ...(choice.keepEntry !== undefined && { keepEntry: (entry: Entry) => choice.keepEntry?.(entry) ?? true }),
-      ...(choice.rename !== undefined && { rename: (ref: KeyRef) => choice.rename?.(ref) ?? ref }),
+      ...(choice.keepEntry !== undefined && { keepEntry: choice.keepEntry }),
+      ...(choice.rename !== undefined && { rename: choice.rename }),
       ...(undo !== undefined && { beforeWrite: (batch) => undo.before(batch) }),
       ...(rate !== undefined && { rate }), ...(signal !== undefined && { signal }), listener: told,
       onWatermark: (mark) => this.#checkpoint?.note(mark),
@@ -265,7 +265,7 @@ export class Migration {
       mode: verify === 'full' ? 'full' : 'quick', convert: forms.convert, same: forms.same, sourceName, nowMs,
       parallel: Math.min(parallel, source.traits.parallelMax, target.traits.parallelMax),
       batchEntries: Math.min(batchEntries, source.traits.batchEntriesMax, target.traits.batchEntriesMax),
-      ...(choice.keepEntry !== undefined && { keepEntry: (entry: Entry) => choice.keepEntry?.(entry) ?? true }),
+      keepEntry: choice.keepEntry,
       ...(listener !== undefined && { listener }), ...(signal !== undefined && { signal }),
     })
     // In the names of the target, and of the target's keys those that a copy with this choice could have written.
@@ -273,7 +273,7 @@ export class Migration {
       const own = sourceName?.(ref) ?? ref
       return (options.start === undefined || own.key.compare(options.start) >= 0) && (choice.keepKey === undefined || choice.keepKey(own))
     }
-    const ours = { ...this.#listing, unordered: false, rename: choice.rename?.bind(choice) }
+    const ours = { ...this.#listing, unordered: false, rename: choice.rename }
     const theirs = { spillFolder: options.spillFolder, signal, keepKey: isOurs }
     return compare.run(listing(source, ours), listing(target, theirs))
   }

@@ -10,7 +10,7 @@ import { FileStore } from './store.js'
 export const backend: Backend = {
   type: 'file',
   schemes: ['file'],
-  summary: "A folder in the layout of Vault's file backend.",
+  summary: "A folder in the layout of Vault's file backend",
   options: [{ name: 'path', summary: 'the folder', required: true }],
   fromUrl(url) {
     const found = /^file:(\/\/[^/]*)?(.*)$/is.exec(url)

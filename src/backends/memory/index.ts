@@ -9,7 +9,7 @@ import { MemoryStore } from './store.js'
 export const backend: Backend = {
   type: 'inmem',
   schemes: ['memory', 'inmem'],
-  summary: 'A store in the memory of this process: for trials and tests.',
+  summary: 'A store in the memory of this process: for trials and tests',
   options: [
     { name: 'name', summary: 'stores of one name are one store within the process; without a name each is empty and its own' },
     { name: 'max_value_size', summary: 'the longest value it takes, in bytes' },

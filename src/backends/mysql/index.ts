@@ -10,7 +10,7 @@ import { MysqlStore } from './store.js'
 export const backend: Backend = {
   type: 'mysql',
   schemes: ['mysql', 'mariadb'],
-  summary: "Vault's table in MySQL or MariaDB; needs the package mysql2.",
+  summary: "Vault's table in MySQL or MariaDB; needs the package mysql2",
   options: [
     { name: 'username', summary: 'who logs in', required: true, env: 'MYSQL_USERNAME' },
     { name: 'password', summary: 'the password', env: 'MYSQL_PASSWORD', secret: true },

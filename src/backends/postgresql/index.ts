@@ -10,7 +10,7 @@ import { PostgresqlStore } from './store.js'
 export const backend: Backend = {
   type: 'postgresql',
   schemes: ['postgres', 'postgresql'],
-  summary: "Vault's table in PostgreSQL; needs the package pg.",
+  summary: "Vault's table in PostgreSQL; needs the package pg",
   options: [
     { name: 'connection_url', summary: 'postgres://user:password@host:port/database?sslmode=..., or `host=... user=...`', required: true, env: 'VAULT_PG_CONNECTION_URL', secret: true },
     { name: 'password_file', summary: 'a file with nothing but the password, instead of one in connection_url, PGPASSWORD or ~/.pgpass' },
