@@ -81,8 +81,9 @@ export class PostgresqlStore implements Store {
       host, port, user, password, database, application_name: applicationName, ssl: tls, max: this.settings.maxParallel,
       idleTimeoutMillis: 60_000, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, client_encoding: 'UTF8',
     })
-    // An idle connection that ends is replaced when the next one is needed.
+    // A connection that ends is replaced when the next one is needed; work that is under way on it hears of it by itself.
     pool.on('error', () => undefined)
+    pool.on('connect', (client) => client.on('error', () => undefined))
     this.#pool = pool
     const connections = new Connections<PoolClient>(this.label, {
       take: () => pool.connect(),
