@@ -330,7 +330,7 @@ t.test("Vault's table in MySQL", { skip: skipWithoutSql('mariadb') }, async (t) 
   const admin = await mysql.createConnection({ host: '127.0.0.1', port: peer.port, user: peer.user, password: peer.password })
   t.teardown(() => admin.end())
   const rows = async (sql: string): Promise<unknown> => (await admin.query<mysql.RowDataPacket[]>({ sql, rowsAsArray: true }))[0]
-  const options: StoreOptions = { ...mysqlOptions(peer, 'golden`table'), database: 'some-where' }
+  const options: StoreOptions = { ...mysqlOptions(peer, 'golden`table'), database: 'some-where', max_parallel: '3' }
   await t.rejects((await storeOf('mysql', options)).open('read'), /no such table/, 'reading creates nothing')
   t.same(await rows("select 1 from information_schema.schemata where schema_name = 'some-where'"), [])
   const store = await opened(t, await storeOf('mysql', options))
@@ -385,7 +385,7 @@ t.test("Vault's table in PostgreSQL", { skip: skipWithoutSql('postgresql') }, as
   const admin = new Client({ host: '127.0.0.1', port: peer.port, user: peer.user, password: peer.password, database: 'postgres' })
   await admin.connect()
   t.teardown(() => admin.end())
-  const options = { connection_url: postgresUrl(peer) }
+  const options = { connection_url: postgresUrl(peer), max_parallel: '3' }
   await t.rejects((await storeOf('postgresql', options)).open('read'), /no such table/, 'reading creates nothing')
   const store = await opened(t, await storeOf('postgresql', options))
   await store.write([raw('top', 'hello'), raw('core/x', ''), raw('a/b/c', Buffer.from([0, 255, 92]))], 'replace')
@@ -397,6 +397,15 @@ t.test("Vault's table in PostgreSQL", { skip: skipWithoutSql('postgresql') }, as
   t.same(await store.write([raw('twice', '1'), raw('twice', '2')], 'replace'), ['written', 'written'], 'the last of two with one key')
   t.equal(((await store.read([ref('twice')]))[0] as Entry).value.toString(), '2')
   t.same(await store.write([raw('once', '1'), raw('once', '2')], 'skip'), ['written', 'exists'])
+
+  // A rule of the table refuses some values; the server says so for the whole statement.
+  await admin.query(`create table strict (parent_path text not null, path text collate "C", key text collate "C", value bytea, primary key (path, key))`)
+  await admin.query(`create function refuse() returns trigger language plpgsql as $$ begin if new.key = 'bad' then raise exception 'no' using errcode = '54000'; end if; return new; end $$`)
+  await admin.query('create trigger refuse before insert on strict for each row execute function refuse()')
+  const strict = await opened(t, await storeOf('postgresql', { ...options, table: 'strict' }))
+  await strict.write([raw('b', 'old')], 'replace')
+  t.same((await strict.write(['a', 'b', 'bad', 'c'].map((key) => raw(key, 'new')), 'skip')).map((one) => (one instanceof EntryError ? one.code : one)), ['written', 'exists', 'too-large', 'written'], 'one that the server refuses does not hinder the others')
+  t.equal(((await strict.read([ref('b')]))[0] as Entry).value.toString(), 'old')
 
   const cut = (): Promise<unknown> => admin.query('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = $1', ['client backend'])
   await cut()

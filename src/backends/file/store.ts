@@ -10,6 +10,7 @@
  */
 import { constants, readFileSync, type Stats } from 'node:fs'
 import { access, link, mkdir, rmdir, stat, statfs, unlink } from 'node:fs/promises'
+import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { monotonicMs } from '../../clock.js'
 import {
@@ -45,9 +46,9 @@ export class FileStore implements Store {
   readonly #known = new Set<string>()
   #closed = false
 
-  constructor(private readonly path: string) {
-    this.label = `file:${path}`
-    this.#root = Buffer.from(path)
+  constructor(private readonly folder: string) {
+    this.label = `file:${this.folder}`
+    this.#root = Buffer.from(this.folder)
     this.traits = {
       typed: false, expiry: false, databases: false, ordered: true, createsAtomically: true, writable: true, vaultLayout: true,
       keyBytesMax: PATH_MAX - PATH_ROOM - this.#root.length, valueBytesMax: 1 << 30, batchEntriesMax: 256, batchBytesMax: 16 << 20, parallelMax: 4,
@@ -56,13 +57,22 @@ export class FileStore implements Store {
 
   async open(access: StoreAccess): Promise<void> {
     this.#closed = false
-    if (access === 'write') await this.#system(() => mkdir(this.path, { recursive: true, mode: 0o700 }), 'create the folder')
-    const found = await stat(this.path).catch((error: NodeJS.ErrnoException) => error)
+    if (access === 'write') await this.#makeRoot()
+    const found = await stat(this.folder).catch((error: NodeJS.ErrnoException) => error)
     if (found instanceof Error) {
       if (found.code === 'ENOENT') throw new StoreError('usage', `${this.label}: there is no such folder; look at the option 'path'`)
       throw this.#fault(found, 'look at the folder')
     }
     if (!found.isDirectory()) throw new StoreError('usage', `${this.label} is a file, and the layout needs a folder; look at the option 'path'`)
+  }
+
+  /** Durable as what is written into it: each folder that was made is known to the one around it. */
+  async #makeRoot(): Promise<void> {
+    const first = await mkdir(this.folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      throw this.#fault(error, 'create the folder')
+    })
+    if (first === undefined) return
+    for (let { folder } = this; folder.length >= first.length; folder = path.dirname(folder)) await this.#syncFolder(Buffer.from(path.dirname(folder)))
   }
 
   async close(): Promise<void> {
@@ -72,11 +82,11 @@ export class FileStore implements Store {
   async preflight(mode: StoreAccess): Promise<Finding[]> {
     const findings: Finding[] = []
     const needed = constants.R_OK | constants.X_OK | (mode === 'write' ? constants.W_OK : 0)
-    await access(this.path, needed).catch((error: Error) => {
+    await access(this.folder, needed).catch((error: Error) => {
       findings.push({ code: 'permission', level: 'error', message: `${this.label} can not be ${mode === 'write' ? 'written to' : 'read'} by this user (${error.message}); change its owner or mode` })
     })
     if (mode === 'read') return findings
-    const { bavail, bsize, ffree, files } = await statfs(this.path)
+    const { bavail, bsize, ffree, files } = await statfs(this.folder)
     if (bavail * bsize < LOW_SPACE_BYTES) findings.push({ code: 'space', level: 'warning', message: `${this.label} has ${bavail * bsize} bytes of free space left` })
     if (files > 0 && ffree < 1000) findings.push({ code: 'space', level: 'warning', message: `the file system of ${this.label} has room for ${ffree} more files` })
     const limits = `a key's last segment may have ${LAST_SEGMENT_MAX} bytes, the others ${SEGMENT_MAX}, all of it ${this.traits.keyBytesMax}; no '..', no NUL, no empty segment`
@@ -249,17 +259,10 @@ export class FileStore implements Store {
     }
   }
 
-  async #system<T>(call: () => Promise<T>, what: string): Promise<T> {
-    try {
-      return await call()
-    } catch (error) {
-      throw this.#fault(error as NodeJS.ErrnoException, what)
-    }
-  }
-
   #fault(error: NodeJS.ErrnoException, what: string): StoreError {
-    const denied = error.code === 'EACCES' || error.code === 'EPERM'
-    const advice = denied ? 'change its owner or mode, or run as another user' : ADVICE[error.code ?? ''] ?? 'look at the file system'
+    const unlinked = error.syscall === 'link' && error.code === 'EPERM'
+    const denied = (error.code === 'EACCES' || error.code === 'EPERM') && !unlinked
+    const advice = unlinked ? 'this file system has no hard links, without which a file can not be created unless it is there; overwrite instead' : denied ? 'change its owner or mode, or run as another user' : ADVICE[error.code ?? ''] ?? 'look at the file system'
     return new StoreError(denied ? 'denied' : 'refused', `${this.label}: could not ${what} (${error.message}); ${advice}`, { cause: error })
   }
 

@@ -77,6 +77,8 @@ export class MysqlStore implements Store {
       connectTimeout: CONNECT_TIMEOUT_MS, enableKeepAlive: true, maxPreparedStatements: 64, rowsAsArray: true, charset: 'utf8mb4',
       ...(ca === undefined ? {} : { ssl: { ca, rejectUnauthorized: true, verifyIdentity: isIP(host) === 0 } }),
     })
+    // A connection that ends is replaced when the next one is needed; work that is under way on it hears of it by itself.
+    pool.on('connection', (connection) => connection.on('error', () => undefined))
     this.#pool = pool
     const connections = new Connections(this.label, {
       take: () => pool.getConnection(),

@@ -81,8 +81,9 @@ export class PostgresqlStore implements Store {
       host, port, user, password, database, application_name: applicationName, ssl: tls, max: this.settings.maxParallel,
       idleTimeoutMillis: 60_000, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, client_encoding: 'UTF8',
     })
-    // An idle connection that ends is replaced when the next one is needed.
+    // A connection that ends is replaced when the next one is needed; work that is under way on it hears of it by itself.
     pool.on('error', () => undefined)
+    pool.on('connect', (client) => client.on('error', () => undefined))
     this.#pool = pool
     const connections = new Connections<PoolClient>(this.label, {
       take: () => pool.connect(),
@@ -158,19 +159,23 @@ export class PostgresqlStore implements Store {
 
   async read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
     const texts = keys.map(({ key }) => textOf(key))
-    const columns = texts.filter((text) => text !== undefined).map(columnsOf)
-    const found = new Map<string, Buffer>()
-    if (columns.length > 0) {
-      const sql = `select t.path, t.key, t.value from unnest($1::text[], $2::text[]) as w(path, key) join ${this.#table} t on t.path = w.path and t.key = w.key`
-      const { rows } = await this.#run((client) => client.query<[string, string, Buffer | null]>(
-        { name: 'keyferry-read', text: sql, values: [columns.map((one) => one.path), columns.map((one) => one.key)], rowMode: 'array' }))
-      for (const [path, key, value] of rows) found.set(keyOf(path, key), value ?? Buffer.alloc(0))
-    }
+    const found = await this.#run((client) => this.#select(client, texts.filter((text) => text !== undefined)))
     return keys.map(({ key }, i) => {
-      const text = texts[i]
-      const value = text === undefined ? undefined : found.get(text)
+      const value = found.get(texts[i] ?? '\0')
       return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
     })
+  }
+
+  /** The values of these keys, by key. */
+  async #select(client: PoolClient, texts: readonly string[]): Promise<Map<string, Buffer>> {
+    const columns = texts.map(columnsOf)
+    const { rows } = await client.query<[string, string, Buffer | null]>({
+      name: 'keyferry-read',
+      text: `select t.path, t.key, t.value from unnest($1::text[], $2::text[]) as w(path, key) join ${this.#table} t on t.path = w.path and t.key = w.key`,
+      values: [columns.map((one) => one.path), columns.map((one) => one.key)],
+      rowMode: 'array',
+    })
+    return new Map(rows.map(([path, key, value]) => [keyOf(path, key), value ?? Buffer.alloc(0)]))
   }
 
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
@@ -187,8 +192,8 @@ export class PostgresqlStore implements Store {
     // In the order of their keys: two writers that take locks in one order do not wait for each other in a circle.
     const ordered = [...rows.values()].sort((a, b) => a.entry.key.compare(b.entry.key))
     for (const batch of rowBatches(ordered, ROWS_MAX, STATEMENT_MOST_BYTES, ({ entry }) => entry.key.length + entry.value.length + ROW_BYTES)) {
-      if (conflict === 'replace') await this.#write(batch, outcomes, (client) => this.#replace(client, batch))
-      else await this.#write(batch, outcomes, (client, attempt) => this.#insert(client, batch, attempt > 0, outcomes))
+      if (conflict === 'replace') await this.#write(batch, outcomes, (client, rows) => this.#replace(client, rows))
+      else await this.#write(batch, outcomes, (client, rows, attempt) => this.#insert(client, rows, attempt > 0, outcomes))
     }
     return entries.map((entry) => outcomes.get(entry) ?? 'written')
   }
@@ -200,19 +205,13 @@ export class PostgresqlStore implements Store {
   }
 
   /** An entry that the server refuses is found by sending each by itself. */
-  async #write(batch: readonly Row[], outcomes: Map<Entry, WriteOutcome>, statement: (client: PoolClient, attempt: number) => Promise<void>): Promise<void> {
+  async #write(batch: readonly Row[], outcomes: Map<Entry, WriteOutcome>, statement: (client: PoolClient, rows: readonly Row[], attempt: number) => Promise<void>): Promise<void> {
     try {
-      await this.#run(statement)
+      await this.#run((client, attempt) => statement(client, batch, attempt))
     } catch (error) {
       if (!(error instanceof EntryError)) throw error
-      if (batch.length === 1) {
-        outcomes.set(batch[0].entry, new EntryError(error.code, `key ${keyText(batch[0].entry.key)}: ${error.message}`))
-        return
-      }
-      for (const row of batch) {
-        const replaces = !outcomes.has(row.entry)
-        if (replaces) await this.#write([row], outcomes, (client) => this.#replace(client, [row]))
-      }
+      if (batch.length > 1) for (const row of batch) await this.#write([row], outcomes, statement)
+      else outcomes.set(batch[0].entry, new EntryError(error.code, `key ${keyText(batch[0].entry.key)}: ${error.message}`))
     }
   }
 
@@ -234,10 +233,8 @@ export class PostgresqlStore implements Store {
     })
     const inserted = new Set(rows.map(([path, key]) => keyOf(path, key)))
     const left = batch.filter(({ text }) => !inserted.has(text))
-    const there = again && left.length > 0 ? await this.read(left.map(({ entry }) => entry)) : []
-    left.forEach(({ entry }, i) => {
-      outcomes.set(entry, there[i]?.value.equals(entry.value) === true ? 'written' : 'exists')
-    })
+    const there = again && left.length > 0 ? await this.#select(client, left.map(({ text }) => text)) : new Map<string, Buffer>()
+    for (const { entry, text } of left) outcomes.set(entry, there.get(text)?.equals(entry.value) === true ? 'written' : 'exists')
   }
 
   async remove(keys: readonly KeyRef[]): Promise<void> {
