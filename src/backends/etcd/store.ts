@@ -20,7 +20,7 @@ const PAGE_KEYS = 1000
 const PAGE_KEYS_MIN = 100
 const PAGE_KEYS_MAX = 50_000
 /** What etcd may have to read for a page: it reads the values too, and throws them away. */
-const PAGE_BYTES = 32 * 1024 * 1024
+const PAGE_BYTES = 16 * 1024 * 1024
 /** etcd's default --max-txn-ops is 128, and a transaction within one counts for one more. */
 const OPERATIONS_MAX = 127
 /** After so many requests it is tried again whether keys can be created in one go. */
@@ -134,6 +134,10 @@ export class EtcdStore implements Store {
       try {
         page = await this.gateway.call<RangeAnswer>('/kv/range', this.#wholeRange(next, `"keys_only":true,"limit":"${limit}","revision":"${revision}"`), true)
       } catch (error) {
+        if (isTooMuch(error) && limit > 1) {
+          limit >>= 1
+          continue
+        }
         if (!(error instanceof GatewayError) || error.code !== OUT_OF_RANGE || revision === '0') throw this.gateway.failure(error, 'listing its keys')
         // Compacted away meanwhile: on from here with what there is now.
         revision = '0'
@@ -214,8 +218,7 @@ export class EtcdStore implements Store {
     try {
       found = await this.#lookUp(names)
     } catch (error) {
-      const isTooMuch = error instanceof AnswerTooLarge || (error instanceof GatewayError && error.code === RESOURCE_EXHAUSTED)
-      if (!isTooMuch || keys.length === 1) throw this.gateway.failure(error, 'reading keys')
+      if (!isTooMuch(error) || keys.length === 1) throw this.gateway.failure(error, 'reading keys')
       const half = keys.length >> 1
       this.#bytesPerKey = Math.max(this.#bytesPerKey, ANSWER_BYTES / half)
       return [...await this.#readSome(keys.slice(0, half)), ...await this.#readSome(keys.slice(half))]
@@ -330,6 +333,9 @@ export class EtcdStore implements Store {
 }
 
 const ZERO = Buffer.from([0])
+
+/** Whether less should be asked for at a time. */
+const isTooMuch = (error: unknown): boolean => error instanceof AnswerTooLarge || (error instanceof GatewayError && error.code === RESOURCE_EXHAUSTED)
 
 /** The condition that this key, or every key up to `end` (base64), was never created or is deleted. */
 function isNew(name: Buffer, end?: string): string {

@@ -5,7 +5,8 @@
  *     newest sound snapshot that the log knows  ->  entries after it, as far as they are committed  ->  V2Store
  *
  * - An entry is applied once a hard state says it is committed; until then a later one of the same index replaces it.
- *   What is still uncommitted at the end is left out, unless asked for.
+ *   What is not known to be committed at the end is left out, unless asked for; of a cluster of one member everything
+ *   written is committed, though its log says so only with the next write.
  * - A damaged snapshot is passed over, as etcd does, when an older one and the log still give everything.
  * - Snapshots are JSON and have lost every byte that was not UTF-8. When that happened, the store as of the snapshot is
  *   made again from the log's earlier files; if it agrees with the snapshot in everything but those bytes, it is taken.
@@ -176,12 +177,18 @@ class Replay {
     }
     if (end.torn !== undefined) this.findings.push({ code: 'torn-log', level: 'warning', message: `${end.torn}; it was never acknowledged and is left out` })
     if (this.#waiting.length === 0 || this.until !== Infinity) return
+    const first = this.applied + 1
     const last = this.applied + this.#waiting.length
-    if (uncommitted) this.#apply(last)
+    // What the only member has written is committed: etcd notes that in the log only with the next write.
+    const isAlone = this.store.get('/0/members')?.children?.size === 1
+    if (uncommitted || isAlone) this.#apply(last)
+    if (isAlone) return
     this.findings.push({
       code: 'uncommitted-entries',
-      level: 'info',
-      message: `entries ${last - this.#waiting.length + 1} to ${last} of the log are not committed${uncommitted ? ', and taken as asked' : ' and left out; uncommitted = "true" takes them'}`,
+      level: uncommitted ? 'info' : 'warning',
+      message: uncommitted
+        ? `entries ${first} to ${last} of the log are not known to be committed, and taken as asked`
+        : `entries ${first} to ${last} of the log are not known to be committed, and left out; if the other members of the cluster have them, uncommitted = "true" takes them`,
     })
   }
 
