@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const page = path.join(root, 'docs/backends.md')
-const { backendOfType, backendTypes } = await import(pathToFileURL(path.resolve(root, process.argv[2] ?? 'dist', 'src/backends/index.js')).href)
+const { storeOfType, storeTypes } = await import(pathToFileURL(path.resolve(root, process.argv[2] ?? 'dist', 'src/cli/stores.js')).href)
 
 const cell = (text) => text.replaceAll('|', '\\|')
 
@@ -26,12 +26,12 @@ function declaration({ type, schemes, options }) {
 }
 
 let text = readFileSync(page, 'utf8')
-for (const type of backendTypes) {
-  const backend = await backendOfType(type)
+for (const type of storeTypes) {
+  const backend = await storeOfType(type)
   const made = declaration(backend)
   const old = new RegExp(`<!-- ${type}: made by npm run backends -->[^]*?<!-- end -->`)
   if (old.test(text)) text = text.replace(old, () => made)
   else text += `\n## ${type}\n\n${backend.summary[0].toUpperCase()}${backend.summary.slice(1)}.\n\n${made}\n`
 }
 writeFileSync(page, text)
-console.log(`docs/backends.md: ${backendTypes.join(', ')}`)
+console.log(`docs/backends.md: ${storeTypes.join(', ')}`)

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { backendOfType, backendTypes } from '../src/backends/index.js'
+import { storeOfType, storeTypes } from '../src/cli/stores.js'
 import { EXIT, EXIT_MEANINGS } from '../src/cli/exit-codes.js'
 import { readConfiguration } from '../src/cli/hcl.js'
 import { ConfigError, type ConfigObject, type ConfigValue } from '../src/cli/hcl-tree.js'
@@ -169,12 +169,12 @@ t.test('configuration: what has no effect is told', async (t) => {
 })
 
 t.test('configuration: errors name what is wrong and where', async (t) => {
-  const types = `${backendTypes.slice(0, -1).join(', ')}${backendTypes.length > 1 ? ' or ' : ''}${backendTypes.at(-1)}`
+  const types = `${storeTypes.slice(0, -1).join(', ')}${storeTypes.length > 1 ? ' or ' : ''}${storeTypes.at(-1)}`
   const errors: Record<string, string> = {
     [DESTINATION]: `f: there is no storage_source; a migration needs one block storage_source "TYPE" { ... }, where TYPE is ${types}`,
     [SOURCE]: `f: there is no storage_destination; a migration needs one block storage_destination "TYPE" { ... }, where TYPE is ${types}`,
     [SOURCE + SOURCE + DESTINATION]: 'f:4:1: a second storage_source; the first is in line 1, and a migration has exactly one',
-    [`${SOURCE.replace('rdb', 'rbd')}${DESTINATION}`]: `f:1:16: there is no storage "rbd"; there are ${backendTypes.join(', ')}; did you mean 'rdb'?`,
+    [`${SOURCE.replace('rdb', 'rbd')}${DESTINATION}`]: `f:1:16: there is no storage "rbd"; there are ${storeTypes.join(', ')}; did you mean 'rdb'?`,
     [`storage_sorce "rdb" {}\n${DESTINATION}`]: 'f:1:1: a migration has no setting \'storage_sorce\'; it has storage_source, storage_destination, cluster_addr; did you mean \'storage_source\'?',
     [`${SOURCE.replace('path', 'paht')}${DESTINATION}`]: 'f:2:3: storage "rdb" has no option \'paht\'; it has path, version or compress; did you mean \'path\'?',
     [`storage_source "rdb" {}\n${DESTINATION}`]: 'f:1:1: storage_source "rdb" needs the option \'path\': the file; a destination that exists is replaced when the copy is complete',
@@ -186,6 +186,11 @@ t.test('configuration: errors name what is wrong and where', async (t) => {
     [`storage_source "rdb" {\n path = "a"\n path = "b"\n}\n${DESTINATION}`]: 'f:3:2: option \'path\' is there twice in storage_source',
   }
   for (const [text, message] of Object.entries(errors)) t.equal(await failure(() => endsOfText('f', text)), message)
+})
+
+t.test('configuration: an append-only file is a source, by name and by URL', async (t) => {
+  t.same((await endsOfText('f', SOURCE.replace('rdb', 'aof') + DESTINATION)).source.backend.type, 'aof')
+  t.same((await endsOfUrls('aof:/x/appendonlydir', 'rdb:b')).source.options, { path: '/x/appendonlydir' })
 })
 
 t.test('configuration: files that are none', async (t) => {
@@ -471,8 +476,8 @@ t.test('the documentation names every flag, status, backend and option', async (
   for (const { name } of FLAGS) t.match(page, new RegExp(`\`--?${name}\\b`), `--${name}`)
   for (const [status, meaning] of EXIT_MEANINGS) t.ok(page.includes(`| ${status} | ${meaning} |`), `status ${status}`)
   const sections = docs('backends.md').split(/^## /m)
-  for (const type of backendTypes) {
-    const { options, schemes } = await backendOfType(type)
+  for (const type of storeTypes) {
+    const { options, schemes } = await storeOfType(type)
     const section = sections.find((text) => text.startsWith(`${type}\n`)) ?? ''
     t.not(section, '', `a section for ${type}`)
     for (const option of options) t.match(section, new RegExp(`^\\| \`${option.name}\``, 'm'), `${type}: ${option.name}`)

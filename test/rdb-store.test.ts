@@ -1,5 +1,5 @@
 /**
- * RDB files as a store. What is read from files of every version is what a real server makes of the same file, and real
+ * RDB files and append-only files as a store. What is read from files of every version is what a real server makes of the same file, and real
  * servers load what is written. Damage is told with its place; a file is replaced as a whole or not at all.
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { brotliDecompressSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { encodePayload } from '../protocol/rdb/encode.js'
-import { backendOfType, backendOfUrl } from '../src/backends/index.js'
+import { storeOfType, storeOfUrl } from '../src/cli/stores.js'
 import { EntryError, StoreError, compareKeys, type Entry, type KeyRef, type Store, type StoreAccess } from '../src/transfer/store.js'
 import type { RespClient } from './client.js'
 import { skipWithout, startPeer, type Peer } from './peers.js'
@@ -36,7 +36,7 @@ function written(name: string, bytes: Buffer | string): string {
 }
 
 async function opened(url: string, access: StoreAccess): Promise<Store> {
-  const backend = await backendOfUrl(url)
+  const backend = await storeOfUrl(url)
   const store = backend.create(backend.fromUrl(url))
   await store.open(access)
   return store
@@ -333,7 +333,7 @@ t.test('damaged entries are refused one by one', async (t) => {
 })
 
 t.test('URLs and options', async (t) => {
-  const backend = await backendOfType('rdb')
+  const backend = await storeOfType('rdb')
   t.same(backend.fromUrl('rdb:dump.rdb'), { path: 'dump.rdb' })
   t.same(backend.fromUrl('rdb:///var/dump.rdb?version=10&compress=no'), { path: '/var/dump.rdb', version: '10', compress: 'no' })
   t.same(backend.fromUrl('rdb:odd?name'), { path: 'odd?name' })
@@ -352,4 +352,74 @@ t.test('files that can not be opened', async (t) => {
   chmodSync(closed, 0o500)
   if (process.getuid?.() !== 0) t.match(await fault(() => opened(`rdb:${closed}/x.rdb`, 'write')), { fault: 'denied' })
   if (existsSync('/dev/full')) t.match(await fault(() => opened('rdb:/dev/full', 'write')), { fault: 'usage' })
+})
+
+// ------------------------------------------------------------------------------------------------ append-only files
+
+/** Writes what a server then has in an append-only file; gives that folder and the server's digest. */
+async function appendOnly(t: Test, name: 'redis' | 'valkey'): Promise<{ peer: Peer, client: RespClient, files: string }> {
+  const peer = await startPeer(name, { config: { 'enable-debug-command': 'yes', 'appendonly': 'yes', 'appendfsync': 'always', 'auto-aof-rewrite-percentage': '0' } })
+  const client = await peer.client()
+  t.teardown(async () => {
+    client.close()
+    await peer.stop()
+  })
+  return { peer, client, files: path.join(peer.folder, 'appendonlydir') }
+}
+
+const WORDS = [
+  'SET a 1', 'INCRBYFLOAT a 0.5', 'SET gone x PX 1', 'SET kept y PX 30', 'PERSIST kept', 'SET later z EX 100000', 'APPEND later more', 'RPUSH l a b c d', 'LMOVE l m LEFT RIGHT',
+  'LTRIM l 0 1', 'SADD s 1 2 3 x', 'SPOP s', 'ZADD z 1 a 2 b 3 c', 'ZPOPMIN z', 'HSET h f v g w', 'HINCRBY h n 5', 'HDEL h g', 'XADD x * f v', 'XADD x * f w', 'XGROUP CREATE x g 0',
+  'XREADGROUP GROUP g me COUNT 1 STREAMS x >', 'SELECT 3', 'SET three 3', 'MULTI', 'SET in multi', 'DEL three', 'EXEC', 'COPY in out', 'RENAME out ou', 'SELECT 0', 'GETDEL a', 'SWAPDB 3 4',
+]
+
+for (const name of ['redis', 'valkey'] as const) {
+  t.test(`aof: what ${name} wrote, before and after a rewrite`, { skip: skipWithout(name) || skipWithout('valkey') }, async (t) => {
+    const { peer, client, files } = await appendOnly(t, name)
+    const target = await server(t, 'valkey')
+    for (const round of ['commands', 'rewritten', 'both']) {
+      if (round !== 'rewritten') for (const words of WORDS) await client.text(...words.split(' '))
+      else {
+        await client.text('BGREWRITEAOF')
+        for (let i = 0; i < 100 && /aof_rewrite_in_progress:1|aof_rewrite_scheduled:1/.test(await client.text('INFO', 'persistence')); i++) await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      await client.text('EXISTS', 'gone', 'kept')
+      const { entries, errors } = await entriesOf(`aof:${files}`)
+      t.same(errors, [])
+      t.ok(entries.some((entry) => entry.key.toString() === 'kept' && entry.expiresAtMs === undefined), `${round}: a key that was made persistent in time`)
+      t.equal(await digestOfEntries(target, entries), await client.text('DEBUG', 'DIGEST'), round)
+    }
+    t.ok(existsSync(peer.folder))
+  })
+}
+
+t.test('aof: a single file, annotations, an RDB file in front, an end that is cut', async (t) => {
+  const command = (...words: string[]): string => `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
+  const commands = `#TS:1700000000\r\n${command('SELECT', '0')}${command('SET', 'a', '1')}`
+  const read = async (bytes: string | Buffer): Promise<[string[], string[]]> => {
+    const store = await opened(`aof:${written('single.aof', bytes)}`, 'read')
+    const found: [string[], string[]] = [(await keysOf(store)).map(({ key }) => key.toString()).sort(), ((await store.preflight?.('read')) ?? []).map(({ code, message }) => `${code} ${message.replace(/\S*\//g, '')}`)]
+    await store.close()
+    return found
+  }
+  t.same(await read(commands), [['a'], ['aof-loaded single.aof: 2 commands were applied; its keys are in memory until the copy is through']])
+  const cut = commands + command('SET', 'b', '2').slice(0, -3)
+  t.match(await read(cut), [['a'], [{}, `aof-cut single.aof: single.aof ends in the middle of a command, which counts up to byte ${commands.length} of ${cut.length}`]].map((part, i) => (i === 0 ? part : [/^aof-loaded/, part[1]])))
+  const transaction = commands + command('MULTI') + command('SET', 'b', '2')
+  t.match((await read(transaction))[1][1], `middle of a transaction, which counts up to byte ${commands.length} of ${transaction.length}`)
+  const preamble = Buffer.from(vectors.legacy['v10_quicklist2'].file, 'hex')
+  t.match((await read(Buffer.concat([preamble, Buffer.from(commands)])))[0], ['a'].concat(['']).slice(0, 1))
+  const faults: Record<string, RegExp> = {
+    [commands + command('CONFIG', 'SET', 'dir', '/')]: /byte \d+: there is the command "config", which no server writes/,
+    [commands + command('MIGRATE', 'h', '1', 'a', '0', '1')]: /the command "migrate"/,
+    [commands + command('NOSUCH', 'a')]: new RegExp(`byte ${commands.length}: keyferry has no command "nosuch"`),
+    [commands + command('LPUSH', 'a', 'b')]: /lpush failed: WRONGTYPE/,
+    [`${commands}*x\r\n`]: new RegExp(`damaged at byte ${commands.length}: `),
+  }
+  for (const [bytes, message] of Object.entries(faults)) t.match(await fault(() => read(bytes)), { message })
+  t.match(await fault(() => opened(`aof:${folder}/none`, 'read')), { fault: 'unreachable' })
+  t.match(await fault(() => opened(`aof:${folder}`, 'read')), { fault: 'usage', message: /no manifest/ })
+  t.match(await fault(() => opened(`aof:${folder}/x`, 'write')), { fault: 'usage', message: /can only be read/ })
+  t.match(await fault(() => opened(`aof:${written('x.manifest', 'file ../x seq 1 type i\n')}`, 'read')), { fault: 'corrupt', message: /line 1 of its manifest/ })
 })

@@ -9,11 +9,11 @@
  */
 import { readFileSync } from 'node:fs'
 import { unknownOptions, type Backend, type StoreOptions } from '../backends/backend.js'
-import { backendOfType, backendOfUrl, backendTypes } from '../backends/index.js'
 import { StoreError } from '../transfer/store.js'
 import { readConfiguration } from './hcl.js'
 import { ConfigError, type ConfigItem, type ConfigKey, type ConfigObject, type ConfigValue, type Position } from './hcl-tree.js'
 import { suggestion } from './nearest.js'
+import { storeOfType, storeOfUrl, storeTypes } from './stores.js'
 
 /** One end of a migration: what it is and what was said about it. Option values may be secrets. */
 export interface MigrateEnd {
@@ -58,7 +58,7 @@ export async function endsOfUrls(source: string, destination: string): Promise<M
 }
 
 async function endOfUrl(url: string): Promise<MigrateEnd> {
-  const backend = await backendOfUrl(url)
+  const backend = await storeOfUrl(url)
   const options = backend.fromUrl(url)
   const [unknown] = unknownOptions(backend, options)
   const names = backend.options.map((option) => option.name)
@@ -90,10 +90,10 @@ interface Stanza {
 
 async function readEnd(file: string, root: ConfigObject, name: (typeof BLOCKS)[number], warnings: string[]): Promise<MigrateEnd> {
   const found = root.items.filter(({ keys }) => keys[0].text === name).flatMap((item) => stanzas(file, item))
-  if (found.length === 0) throw new ConfigError(file, undefined, `there is no ${name}; a migration needs one block ${name} "TYPE" { ... }, where TYPE is ${listed(backendTypes)}`)
+  if (found.length === 0) throw new ConfigError(file, undefined, `there is no ${name}; a migration needs one block ${name} "TYPE" { ... }, where TYPE is ${listed(storeTypes)}`)
   const [{ name: key, type, body }, second] = found
   if (second !== undefined) throw new ConfigError(file, second.name.position, `a second ${name}; the first is in line ${key.position.line}, and a migration has exactly one`)
-  const backend = await locate(file, type.position, () => backendOfType(type.text), suggestion(type.text, backendTypes))
+  const backend = await locate(file, type.position, () => storeOfType(type.text), suggestion(type.text, storeTypes))
   const options = readOptions(file, body, backend, name, warnings)
   for (const spec of backend.options) {
     if (spec.required !== true || options[spec.name] !== undefined || spec.default !== undefined) continue
@@ -111,9 +111,9 @@ function stanzas(file: string, { keys, value }: ConfigItem): Stanza[] {
   return bodies.flatMap((body): Stanza[] => {
     if (body.kind !== 'object') throw new ConfigError(file, body.position, `${name.text} is a block { ... } of options, not ${kindText(body)}`)
     if (type !== undefined) return [{ name, type, body }]
-    if (body.items.length === 0) throw new ConfigError(file, name.position, `${name.text} needs a type: ${name.text} "TYPE" { ... }, where TYPE is ${listed(backendTypes)}`)
+    if (body.items.length === 0) throw new ConfigError(file, name.position, `${name.text} needs a type: ${name.text} "TYPE" { ... }, where TYPE is ${listed(storeTypes)}`)
     return body.items.flatMap((item) => {
-      if (item.value.kind !== 'object' && item.value.kind !== 'list') throw new ConfigError(file, name.position, `${name.text} needs a type before its options: ${name.text} "TYPE" { ... }, where TYPE is ${listed(backendTypes)}`)
+      if (item.value.kind !== 'object' && item.value.kind !== 'list') throw new ConfigError(file, name.position, `${name.text} needs a type before its options: ${name.text} "TYPE" { ... }, where TYPE is ${listed(storeTypes)}`)
       return stanzas(file, { keys: [{ text: name.text, position: item.keys[0].position }, ...item.keys], value: item.value })
     })
   })

@@ -213,7 +213,7 @@ export class RdbSource {
   /** An append-only file may begin with an RDB file; its commands would be left out in silence. */
   private requireNoCommands(reader: RdbFileReader): void {
     if (/^(\r?\n)?[*#]\d/.test(reader.rest.subarray(0, 8).toString('latin1')))
-      throw new StoreError('usage', `${this.label} goes on with commands at byte ${reader.nextPosition}: it is an append-only file; let a server load it and rewrite it, or save it as an RDB file`)
+      throw new StoreError('usage', `${this.label} goes on with commands at byte ${reader.nextPosition}: it is an append-only file: name it as aof:PATH`)
   }
 
   private async wholeIndex(): Promise<Map<string, number>> {
