@@ -2,8 +2,9 @@
  * The backends `redis` and `redis-cluster` against real servers: what goes through them arrives as it was, whatever
  * breaks on the way.
  */
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { writeFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -13,6 +14,7 @@ import type { TableSource } from '../protocol/rdb/value.js'
 import { Slice } from '../protocol/slice.js'
 import { backendOfType, backendOfUrl } from '../src/backends/index.js'
 import type { StoreOptions } from '../src/backends/backend.js'
+import { ReplyReader, type ReplyReceiver } from '../src/backends/redis-protocol/reply-reader.js'
 import { Random } from '../src/random.js'
 import { EntryError, type ConflictPolicy, type Entry, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../src/transfer/store.js'
 import { show, type RespClient, type Word } from './client.js'
@@ -480,4 +482,98 @@ t.test('a cluster whose slots move and whose nodes die while it is copied', { sk
   t.equal((await reading).slice(0, 1500).filter((entry) => entry !== undefined).length, 1500)
   t.equal((await cluster.read(entries)).filter((entry) => entry !== undefined).length, 2000)
   t.equal(new Set((await listed(cluster)).map(({ key }) => key.toString())).size, 2000)
+})
+
+/** Hears replies and writes them down. */
+class Notes implements ReplyReceiver {
+  readonly heard: string[] = []
+  readonly kept: { bytes: Buffer; text: string }[] = []
+  line(kind: number, buf: Buffer, start: number, end: number): void { this.heard.push(`${String.fromCharCode(kind)}${buf.latin1Slice(start, end)}`) }
+  bulk(buf: Buffer, start: number, end: number): void {
+    const text = buf.latin1Slice(start, end)
+    this.heard.push(text.length > 100 ? `${text.length} ${text.slice(0, 20)}` : `$${text}`)
+    this.kept.push({ bytes: buf.subarray(start, end), text })
+  }
+  nil(): void { this.heard.push('nil') }
+  array(count: number): void { this.heard.push(`*${count}`) }
+  replyEnd(): boolean { this.heard.push('.'); return true }
+}
+
+t.test('replies in any pieces', (t) => {
+  const seed = new Random().int32()
+  const random = new Random(seed)
+  const reply = (depth: number): string => {
+    switch (random.below(depth > 3 ? 6 : 8)) {
+      case 0: return '+OK\r\n'
+      case 1: return `-ERR ${'x'.repeat(random.below(300))}\r\n`
+      case 2: return `:${random.below(1000) - 500}\r\n`
+      case 3: return random.below(2) === 0 ? '$-1\r\n' : '*-1\r\n'
+      case 4: {
+        const length = random.below(10) === 0 ? random.below(400_000) : random.below(40)
+        return `$${length}\r\n${'b\r\n$'.repeat(length).slice(0, length)}\r\n`
+      }
+      case 5: return '$0\r\n\r\n'
+      default: {
+        const items = Array.from({ length: random.below(5) }, () => reply(depth + 1))
+        return `*${items.length}\r\n${items.join('')}`
+      }
+    }
+  }
+  for (let round = 0; round < 20; round++) {
+    const bytes = Buffer.from(Array.from({ length: 60 }, () => reply(0)).join(''), 'latin1')
+    const whole = new Notes()
+    t.equal(new ReplyReader().feed(bytes, bytes.length, whole), undefined)
+    const split = new Notes()
+    const reader = new ReplyReader()
+    for (let at = 0; at < bytes.length; ) {
+      const chunk = bytes.subarray(at, at + 1 + random.below(random.below(3) === 0 ? 3 : 65536))
+      if (reader.feed(Buffer.from(chunk), chunk.length, split) !== undefined) break
+      at += chunk.length
+    }
+    if (split.heard.join() !== whole.heard.join()) t.same(split.heard, whole.heard, `seed ${seed}, round ${round}`)
+    t.ok([...whole.kept, ...split.kept].every(({ bytes: kept, text }) => kept.latin1Slice() === text), 'what was handed out is never written again')
+  }
+  for (const bad of ['HTTP/1.1', '$x\r\n', '$-2\r\n', '$99999999999999\r\n', '*99999999\r\n', '*-5\r\n', '+OK\rX', '$1\r\nabc\r\n', '*1\r\n'.repeat(9), `+${'x'.repeat(70_000)}`, '%1\r\n']) {
+    const bytes = Buffer.from(bad)
+    t.type(new ReplyReader().feed(bytes, bytes.length, new Notes()), 'string', bad.slice(0, 20))
+  }
+  const before = process.memoryUsage().arrayBuffers
+  const reader = new ReplyReader()
+  const promise = Buffer.from('$4000000000\r\nabc')
+  t.equal(reader.feed(promise, promise.length, new Notes()), undefined)
+  t.ok(process.memoryUsage().arrayBuffers - before < 100_000_000, 'what is only announced takes no memory')
+  t.end()
+})
+
+t.test('encrypted', { skip: noRedis || (existsSync('/usr/bin/openssl') ? false : 'openssl is not installed') }, async (t) => {
+  const file = (name: string): string => path.join(folder, name)
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', file('key.pem'), '-out', file('cert.pem'), '-days', '2', '-subj', '/CN=keyferry.test', '-addext', 'subjectAltName=DNS:keyferry.test'], { stdio: 'ignore' })
+  const tlsPort = await freePort()
+  const to = await running(t, 'redis', { config: { 'tls-port': tlsPort, 'tls-cert-file': file('cert.pem'), 'tls-key-file': file('key.pem'), 'tls-ca-cert-file': file('cert.pem'), 'tls-auth-clients': 'no' } })
+  const address = `127.0.0.1:${tlsPort}`
+  const store = await opened(t, { address, tls: 'true', tls_ca_file: file('cert.pem'), tls_server_name: 'keyferry.test' }, 'write')
+  const entries = Array.from({ length: 300 }, (_, i): Entry => ({ db: 0, key: Buffer.from(`k${i}`), form: 'raw', value: Buffer.alloc(10_000, i), expiresAtMs: undefined }))
+  t.same([...new Set(await store.write(entries, 'error'))], ['written'])
+  t.equal(await to.client.text('DBSIZE'), ':300')
+  t.equal((await store.read(entries)).filter((entry) => entry !== undefined && !(entry instanceof EntryError)).length, 300)
+  await t.rejects(opened(t, { address, tls: 'true' }, 'write'), { fault: 'denied', message: /no encrypted connection to .*certificate.*tls options/ })
+  await opened(t, { address, tls: 'true', tls_skip_verify: 'true' }, 'write')
+  await t.rejects(opened(t, { address: to.address, tls: 'true', timeout: '1s' }, 'write'), { name: 'StoreError' }, 'a server that does not speak TLS')
+})
+
+t.test('large values are asked for a few at once, and keys that are not ours to touch', { skip: noRedis }, async (t) => {
+  const from = await running(t, 'redis')
+  await from.client.call('MSET', ...Array.from({ length: 120 }, (_, i) => [`big${i}`, randomBytes(500_000)]).flat())
+  await from.client.call('ACL', 'SETUSER', 'limited', 'on', '>pw', '~big1*', '+@all')
+  const source = await opened(t, { address: from.address }, 'read')
+  const refs = Array.from({ length: 120 }, (_, i): KeyRef => ({ db: 0, key: Buffer.from(`big${i}`) }))
+  await source.read(refs.slice(0, 3))
+  await from.client.call('CONFIG', 'RESETSTAT')
+  const entries = await source.read(refs)
+  t.equal(entries.filter((entry) => entry !== undefined && 'value' in entry && entry.value.length > 500_000).length, 120)
+  const limited = await opened(t, { address: from.address, username: 'limited', password: 'pw' }, 'write')
+  const [mine, theirs] = await limited.read([refs[10], refs[20]])
+  t.ok(mine !== undefined && 'value' in mine)
+  t.match(theirs, { name: 'EntryError', code: 'refused', message: /NOPERM/ })
+  t.same((await limited.write([{ ...(entries[10] as Entry) }, { ...(entries[20] as Entry) }], 'replace')).map((outcome) => (outcome instanceof EntryError ? outcome.code : outcome)), ['written', 'refused'])
 })

@@ -236,7 +236,7 @@ class RunFiles {
       return await work()
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      const folder = this.#folder ?? this.parent
+      const folder = this.parent
       if (code === 'ENOSPC' || code === 'EDQUOT')
         throw new StoreError('refused', `the disk is full while keys are sorted in ${folder}; make room there, or name another folder for temporary files`, { cause: error })
       throw new StoreError('refused', `keys can not be sorted in ${folder}: ${(error as Error).message}; name another folder for temporary files`, { cause: error })

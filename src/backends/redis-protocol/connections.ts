@@ -84,8 +84,10 @@ export class Connections {
         slot.users++
         if (slot.ready === undefined || slot.db !== db || slot.connection?.isOpen === false) {
           slot.db = db
-          slot.ready = this.#prepare(slot, db)
-          slot.ready.catch(() => (slot.ready = undefined))
+          const ready = (slot.ready = this.#prepare(slot, db))
+          ready.catch(() => {
+            if (slot.ready === ready) slot.ready = undefined
+          })
         }
         return slot
       }

@@ -1,5 +1,7 @@
 /**
- * Entries of a batch of keys, all in one write: DUMP of each, and what tells when it expires.
+ * Entries of a batch of keys: DUMP of each, and what tells when it expires, all in one write as long as the values are
+ * small. A server keeps all answers to one write in memory, and may evict keys for their sake: so the larger values have
+ * been, the fewer are asked for at once.
  *
  *     database with expiries       DUMP key, PEXPIRETIME key, DUMP key, PEXPIRETIME key ...
  *     before Redis 7.0             TIME, DUMP key, PTTL key ...     what is left, from the server's own time on
@@ -27,8 +29,14 @@ export type ExpiryCommand = 'PEXPIRETIME' | 'PTTL'
 /** What a read found, or the refusal of this key, which says for a cluster where else to ask. */
 export type ReadResult = Entry | EntryError | Refusal | undefined
 
-/** Reads entries of servers, and remembers in which databases keys expire. */
+/** About how many bytes of answers one write should have. */
+const ANSWER_BYTES = 4 * 1024 * 1024
+const KEYS_AT_ONCE_MAX = 1000
+
+/** Reads entries of servers, and remembers in which databases keys expire, and how large values are. */
 export class EntryReader {
+  #keysAtOnce = 64
+
   /** What keys are asked with. */
   expiryCommand: ExpiryCommand = 'PEXPIRETIME'
   /** Servers and databases that have expiries, or do not tell. */
@@ -39,14 +47,26 @@ export class EntryReader {
    * is being moved here.
    */
   async read(connection: Connection, keys: readonly KeyRef[], asking = false): Promise<ReadResult[]> {
+    if (keys.length <= this.#keysAtOnce) return this.#readSome(connection, keys, asking)
+    const results: ReadResult[] = []
+    while (results.length < keys.length) for (const each of await this.#readSome(connection, keys.slice(results.length, results.length + this.#keysAtOnce), asking)) results.push(each)
+    return results
+  }
+
+  async #readSome(connection: Connection, keys: readonly KeyRef[], asking: boolean): Promise<ReadResult[]> {
     if (keys.length === 0) return []
     const database = `${connection.name}/${keys[0].db}`
+    let results: ReadResult[] | undefined
     if (!asking && !this.#expiring.has(database)) {
-      const results = await readUnexpiring(connection, keys)
-      if (results !== undefined) return results
-      this.#expiring.add(database)
+      results = await readUnexpiring(connection, keys)
+      if (results === undefined) this.#expiring.add(database)
     }
-    return readEntries(connection, keys, this.expiryCommand, asking)
+    results ??= await readEntries(connection, keys, this.expiryCommand, asking)
+    let bytes = 0
+    for (const result of results) if (result !== undefined && 'value' in result) bytes += result.value.length
+    const fitting = Math.floor((ANSWER_BYTES * keys.length) / Math.max(1, bytes))
+    this.#keysAtOnce = Math.max(1, Math.min(KEYS_AT_ONCE_MAX, fitting, 4 * this.#keysAtOnce))
+    return results
   }
 }
 

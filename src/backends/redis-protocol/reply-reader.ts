@@ -71,6 +71,7 @@ export class ReplyReader {
     while (this.#at < this.#fill) {
       const slab = this.#slab
       const kind = slab[this.#at]
+      if (kind !== PLUS && kind !== MINUS && kind !== COLON && kind !== DOLLAR && kind !== STAR) return `what is no reply (it begins with byte ${kind})`
       const start = this.#at + 1
       let end = start
       while (end < this.#fill && slab[end] !== CR) end++
@@ -99,8 +100,7 @@ export class ReplyReader {
             continue
           }
         }
-      } else if (kind === PLUS || kind === MINUS || kind === COLON) receiver.line(kind, slab, start, end)
-      else return `what is no reply (it begins with byte ${kind})`
+      } else receiver.line(kind, slab, start, end)
       this.#at = end + 2
       if (this.#endsReply() && !receiver.replyEnd()) return STOPPED
     }
