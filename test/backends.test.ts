@@ -23,6 +23,8 @@ import { columnsOf, keyOf } from '../src/backends/postgresql/layout.js'
 import { walk, type RowKey, type RowPages } from '../src/backends/postgresql/walk.js'
 import { rowBatches } from '../src/backends/row-batches.js'
 import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
+import { ConsulStub } from './consul-stub.js'
+import { skipWithoutEtcd, startEtcd, type EtcdPeer } from './peers-etcd.js'
 import { quickFolder, skipWithoutSql, startSql, type SqlPeer, type SqlPeerName } from './peers-sql.js'
 import { conform } from './store-conformance.js'
 
@@ -57,6 +59,22 @@ const shared = `suite-${process.pid}`
 conform(t, { name: 'memory', start: async () => shared, create: (peer, space) => storeOf('inmem', { name: `${peer}-${space}`, max_value_size: '1000000' }) })
 conform(t, { name: 'memory, typed', start: async () => shared, create: (peer, space) => storeOf('inmem', { name: `${peer}-typed-${space}`, typed: 'true' }) })
 conform(t, { name: 'file', start: async (t) => temporaryFolder(t), create: (peer, space) => storeOf('file', { path: path.join(peer, space) }) })
+conform(t, {
+  name: 'etcd', skip: skipWithoutEtcd(), create: (peer: EtcdPeer, space) => storeOf('etcd', { address: peer.address, path: space }),
+  start: async (t): Promise<EtcdPeer> => {
+    const peer = await startEtcd()
+    t.teardown(() => peer.stop())
+    return peer
+  },
+})
+conform(t, {
+  name: 'consul, a stub of its API', create: (port, space) => storeOf('consul', { address: `127.0.0.1:${port}`, path: space }),
+  start: async (t) => {
+    const stub = new ConsulStub()
+    t.teardown(() => stub.stop())
+    return stub.start()
+  },
+})
 conform(t, {
   name: 'mysql', skip: skipWithoutSql('mariadb'), start: () => sqlServer('mariadb'), create: (peer, space) => storeOf('mysql', mysqlOptions(peer, space)),
   faults: async (peer) => [

@@ -344,7 +344,7 @@ t.test('interrupted: status 130, and the same command goes on', async (t) => {
   const [source, target] = [path.join(folder, 'source'), path.join(folder, 'target')]
   vaultFolder(source, 400)
   const words = ['--batch', '10', '--rate', '400', '-log-level=debug', `file:${source}`, `file:${target}`]
-  const first = await start(words, (child) => child.stderr?.once('data', () => setTimeout(() => child.kill('SIGINT'), 150)))
+  const first = await start(words, (child) => child.stderr?.on('data', (chunk: Buffer) => { if (chunk.includes('copied key') && !child.killed) child.kill('SIGINT') }))
   t.equal(first.status, 130, first.err)
   t.match(first.err, /copied key: path=dir0\/k0.*Migration shutdown triggered.*Interrupted; the same command goes on/s)
   t.notOk(existsSync(path.join(source, 'core/_migration')), 'unlocked')

@@ -33,5 +33,5 @@ export async function backendOfUrl(url: string): Promise<Backend> {
   const scheme = /^([a-z][a-z0-9+-]*):/i.exec(url)?.[1].toLowerCase()
   for (const { schemes, load } of Object.values(BACKENDS)) if (scheme !== undefined && schemes.includes(scheme)) return (await load()).backend
   const known = Object.values(BACKENDS).flatMap(({ schemes }) => schemes)
-  throw new StoreError('usage', `'${url.replace(/\/\/[^@/]*@/, '//***@')}' is no store; a store is a URL that begins with ${known.map((name) => `${name}:`).join(', ')}`)
+  throw new StoreError('usage', `'${url.replace(/\/\/.*@/s, '//***@')}' is no store; a store is a URL that begins with ${known.map((name) => `${name}:`).join(', ')}`)
 }

@@ -25,7 +25,7 @@ Usage: keyferry etcd-migrate --data-dir DIR [--wal-dir DIR] [--endpoints URL] [f
   --endpoints URL       the etcd to write to; several with commas (default http://127.0.0.1:2379)
   --no-ttl              leave out keys that will expire
   --include-hidden      copy hidden keys (a name that begins with '_') too
-  --uncommitted         take what was written to the log but never acknowledged
+  --uncommitted         take what was written to the log but is not known to be committed
   --transformer PROGRAM makes v3 keys of v2 nodes, with the protocol of etcdctl's --transformer
 
 Every flag of keyferry migrate may follow (--dry-run, --verify, --on-conflict, --undo-log ...; see

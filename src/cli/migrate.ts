@@ -9,7 +9,6 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { conversion, sameEntry } from '../backends/convert.js'
-import { backendOfType } from '../backends/index.js'
 import { decodePayload } from '../../protocol/rdb/same-value.js'
 import { Random } from '../random.js'
 import { TransferError } from '../transfer/copy.js'
@@ -25,6 +24,7 @@ import { endsOfFile, endsOfUrls, type MigrateEnd, type MigrateEnds } from './mig
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
 import { MigrateDisplay } from './progress.js'
+import { storeOfType } from './stores.js'
 
 const BATCH_ENTRIES = 500
 
@@ -195,7 +195,7 @@ function explain(error: unknown, interrupted: boolean): number {
 async function runUndo(flags: MigrateFlags, file: string): Promise<number> {
   const head = await readJournalHead(file, 'undo')
   const end = flags.config === undefined
-    ? { backend: await backendOfType(head.reopen.type), options: head.reopen.options }
+    ? { backend: await storeOfType(head.reopen.type), options: head.reopen.options }
     : (await endsOfFile(flags.config)).destination
   const store = end.backend.create(end.options)
   if (store.label !== head.target) throw new UsageError(`${file} belongs to ${head.target}, and this is ${store.label}`)

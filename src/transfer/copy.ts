@@ -252,7 +252,7 @@ export class Copy {
       const outcomes = await this.#trying('target', () => this.target.write(entries, conflict))
       return this.#settleWritten(entries, outcomes)
     }
-    const before = await this.#trying('target', () => this.target.read(entries))
+    const before = await this.#readTarget(entries)
     const open: { entry: Entry; before: Entry | undefined }[] = []
     for (let i = 0; i < entries.length; i++) {
       const old = before[i]
@@ -267,6 +267,13 @@ export class Copy {
     await beforeWrite?.(open)
     const outcomes = await this.#trying('target', () => this.target.write(open.map(({ entry }) => entry), conflict))
     await this.#settleWritten(open.map(({ entry }) => entry), outcomes, open.map((each) => each.before))
+  }
+
+  /** What the target has under all of these keys. */
+  async #readTarget(refs: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    const found: (Entry | EntryError | undefined)[] = []
+    while (found.length < refs.length) found.push(...(await this.#trying('target', () => this.target.read(refs.slice(found.length)))))
+    return found
   }
 
   /** Whether what the target has decides the outcome: it is the same, or the policy leaves it alone. */
@@ -289,7 +296,7 @@ export class Copy {
     }
     if (existing.length === 0) return
     // An earlier run may have written it, or somebody else just now: the same value is no conflict.
-    const found = await this.#trying('target', () => this.target.read(existing))
+    const found = await this.#readTarget(existing)
     for (let i = 0; i < existing.length; i++) {
       const old = found[i]
       if (old instanceof EntryError || old === undefined || !this.#isSettledBy(existing[i], old))

@@ -22,7 +22,7 @@ import { ENTRY, HARD_STATE, listWal, METADATA, readWal, SNAPSHOT, type WalFile, 
 export interface DataDirOptions {
   readonly dataDir: string
   readonly walDir: string | undefined
-  /** Apply what was written but never acknowledged. */
+  /** Apply what was written but is not known to be committed. */
   readonly uncommitted: boolean
 }
 

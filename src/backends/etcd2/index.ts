@@ -21,7 +21,7 @@ export const backend: Backend = {
     { name: 'wal_dir', summary: 'what it was started with as --wal-dir; default DATA_DIR/member/wal' },
     { name: 'address', summary: 'addresses of a running server with the v2 API, with commas between, instead of data_dir' },
     { name: 'include_hidden', summary: 'copy hidden keys too: true or false', default: 'false' },
-    { name: 'uncommitted', summary: 'take what was written to the log but never acknowledged: true or false', default: 'false' },
+    { name: 'uncommitted', summary: 'take what was written to the log but is not known to be committed: true or false', default: 'false' },
     { name: 'no_ttl', summary: 'leave out keys that will expire: true or false', default: 'false' },
     { name: 'transformer', summary: 'program that makes v3 keys of the nodes, as for etcdctl migrate --transformer' },
     { name: 'username', summary: 'user of the v2 API', env: 'ETCD_USERNAME' },

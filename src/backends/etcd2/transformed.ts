@@ -1,7 +1,7 @@
 /**
  * The keys that a transformer program makes of a v2 store, as a source: the program runs once, at `open`, and what it
- * answers is kept in order. Of a key it gives twice the last counts. Leases it names are none of the target's: the keys
- * come without a time of expiry, and how many is said.
+ * answers is kept in order. Of a key it gives twice the last counts. A key that has the name of a v2 key expires with
+ * that; leases that the program names are none of the target's, and how many there are is said.
  */
 import type { Clock } from '../../clock.js'
 import { compareKeys, StoreError, type Entry, type Finding, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
@@ -34,7 +34,7 @@ export class TransformedStore implements Store {
     const options = { includeHidden: this.inner.rules.includeHidden, nowMs: this.clock.refresh(), idleMs: IDLE_MS }
     for await (const { key, value, lease } of transform(this.program, this.inner.places(), options)) {
       if (lease !== 0n) this.#leased++
-      found.set(key.latin1Slice(), { db: 0, key, form: 'raw', value, expiresAtMs: undefined })
+      found.set(key.latin1Slice(), { db: 0, key, form: 'raw', value, expiresAtMs: this.inner.find(key)?.expiresAtMs })
     }
     this.#entries = [...found.values()].sort(compareKeys)
   }
@@ -47,7 +47,7 @@ export class TransformedStore implements Store {
   async preflight(): Promise<readonly Finding[]> {
     const findings = [...(await this.inner.preflight())]
     if (this.#leased > 0)
-      findings.push({ code: 'leases', level: 'warning', message: `${this.program} names leases for ${this.#leased} keys; there are no such leases, and the keys will not expire` })
+      findings.push({ code: 'leases', level: 'warning', message: `${this.program} names leases for ${this.#leased} keys; there are no such leases; only keys that have the name of a v2 key expire with it` })
     return findings
   }
 
