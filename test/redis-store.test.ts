@@ -307,7 +307,7 @@ t.test('answers that are lost at any byte', { skip: noRedis }, async (t) => {
   const answers = plain.bytes.back - opening
   await measured.close()
   await plain.stop()
-  for (let round = 0; round < 25; round++) {
+  for (let round = 0; round < 18; round++) {
     await to.client.call('FLUSHALL')
     const at = opening + random.below(answers + 20)
     const proxy = await FaultProxy.start(to.peer.port, { kind: random.below(2) === 0 ? 'cut' : 'reset', direction: 'back', at, connections: 1 })
@@ -559,6 +559,20 @@ t.test('encrypted', { skip: noRedis || (existsSync('/usr/bin/openssl') ? false :
   await t.rejects(opened(t, { address, tls: 'true' }, 'write'), { fault: 'denied', message: /no encrypted connection to .*certificate.*tls options/ })
   await opened(t, { address, tls: 'true', tls_skip_verify: 'true' }, 'write')
   await t.rejects(opened(t, { address: to.address, tls: 'true', timeout: '1s' }, 'write'), { name: 'StoreError' }, 'a server that does not speak TLS')
+})
+
+t.test('a database that gets its first expiry while it is read', { skip: noRedis }, async (t) => {
+  const from = await running(t, 'redis')
+  await from.client.call('MSET', 'a', 1, 'b', 2)
+  const source = await opened(t, { address: from.address }, 'read')
+  const refs = ['a', 'b', 'missing'].map((key): KeyRef => ({ db: 0, key: Buffer.from(key) }))
+  const expiries = async (): Promise<unknown[]> => (await source.read(refs)).map((entry) => entry !== undefined && 'value' in entry && entry.expiresAtMs)
+  t.same(await expiries(), [undefined, undefined, false])
+  t.notMatch(await from.client.text('INFO', 'commandstats'), /pexpiretime:calls=[2-9]/, 'nobody is asked when none expires')
+  await from.client.call('PEXPIREAT', 'b', 4_000_000_000_000)
+  t.same(await expiries(), [undefined, 4_000_000_000_000, false])
+  await from.client.call('PERSIST', 'b')
+  t.same(await expiries(), [undefined, undefined, false])
 })
 
 t.test('large values are asked for a few at once, and keys that are not ours to touch', { skip: noRedis }, async (t) => {

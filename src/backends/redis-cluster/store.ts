@@ -4,10 +4,6 @@
  *     keys --slot--> node --> answer
  *       ^              |
  *       \-- MOVED: the map is corrected; ASK: once more, there, with ASKING; node gone: the map is asked for again
- *
- * Listing walks over all primaries. A key whose slot is moved from a node that has not been listed yet to one that has
- * would be missed: slots that changed their owner meanwhile, or were open, are listed once more by themselves (and a key
- * may come twice).
  */
 import { slotOf } from '../../../protocol/crc16.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../../transfer/store.js'
@@ -20,18 +16,14 @@ import { PayloadVersions } from '../redis-protocol/payload-versions.js'
 import { entryErrorOf, redirectionOf, type Redirection } from '../redis-protocol/refusals.js'
 import { Refusal, ReplyTree } from '../redis-protocol/reply-reader.js'
 import { RequestWriter } from '../redis-protocol/request-writer.js'
-import { scanKeys } from '../redis-protocol/scan.js'
 import { settingsOf, type Settings } from '../redis-protocol/settings.js'
 import { storeTraits } from '../redis-protocol/traits.js'
+import { clusterKeys, openSlots } from './listing.js'
 import { NodeGone, Topology } from './topology.js'
 
 /** How often a key is sent elsewhere before we give up. */
 const REDIRECTIONS_MAX = 50
 const PAUSE_MS = 20
-/** Slots whose keys are asked for at once. */
-const SLOTS_AT_ONCE = 32
-/** More keys than a slot has. */
-const ALL_KEYS = 1_000_000_000
 
 /** Makes the store that these options describe. Throws StoreError 'usage'. */
 export function clusterStore(backend: Pick<Backend, 'type' | 'options'>, options: StoreOptions): Store {
@@ -85,7 +77,7 @@ class ClusterStore implements Store {
     const findings: Finding[] = []
     const { uncovered } = this.#topology
     if (uncovered > 0) findings.push({ code: 'cluster-slots-missing', level: 'error', message: `${uncovered} slots of ${this.label} have no node; repair the cluster (redis-cli --cluster check)` })
-    if ((await this.#openSlots()).length > 0) findings.push({ code: 'cluster-slots-moving', level: 'warning', message: `slots of ${this.label} are being moved; it is slower, and large values may be refused, until that is over` })
+    if ((await openSlots(this.#topology)) > 0) findings.push({ code: 'cluster-slots-moving', level: 'warning', message: `slots of ${this.label} are being moved; it is slower, and large values may be refused, until that is over` })
     const perNode = await this.#eachPrimary((node) => node.run(0, async (connection) => findingsOf(connection, node.label, access, await keysOf(connection.call(['DBSIZE'])))))
     return [...findings, ...perNode.flat()]
   }
@@ -95,35 +87,8 @@ class ClusterStore implements Store {
     return counts.reduce((sum, keys) => sum + keys, 0)
   }
 
-  /** Slots that are on their way from or to a primary. */
-  async #openSlots(): Promise<number[]> {
-    const open = await this.#eachPrimary((node) => node.run(0, async (connection) => {
-      const nodes = await connection.call(['CLUSTER', 'NODES'])
-      const own = Buffer.isBuffer(nodes) ? /^.*\bmyself\b.*$/m.exec(nodes.latin1Slice())?.[0] : undefined
-      return [...(own ?? '').matchAll(/\[(\d+)-[<>]-/g)].map(([, slot]) => Number(slot))
-    }))
-    return open.flat()
-  }
-
-  async *list(): AsyncGenerator<readonly KeyRef[], void, void> {
-    await this.#topology.refresh(undefined, true)
-    const before = this.#topology.owners()
-    const moved = new Set(await this.#openSlots())
-    for (const node of this.#topology.primaries()) {
-      try {
-        yield* scanKeys(node, 0, this.settings.scanCount)
-      } catch (error) {
-        // Its slots have another owner now, and are listed below.
-        if (!(error instanceof NodeGone)) throw error
-      }
-    }
-    await this.#topology.refresh(undefined, true)
-    this.#topology.owners().forEach((owner, slot) => owner !== before[slot] && moved.add(slot))
-    for (const slot of await this.#openSlots()) moved.add(slot)
-    // A slot moves one way: the key that was missed in the first walk is where it belongs in the second.
-    for (let walk = 0; walk < 2 && moved.size > 0; walk++) {
-      for (const node of this.#topology.primaries()) yield* keysInSlots(node, [...moved])
-    }
+  list(): AsyncGenerator<readonly KeyRef[], void, void> {
+    return clusterKeys(this.#topology, this.settings.scanCount)
   }
 
   async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
@@ -212,20 +177,6 @@ class ClusterStore implements Store {
     const address = `${host === '' || host === '?' ? node.endpoint.host : host}:${port}`
     if (kind === 'ask') asked.set(i, address)
     else this.#topology.moved(slot, address)
-  }
-}
-
-/** The keys that a node has of these slots, its own or not. */
-async function* keysInSlots(node: Connections, slots: readonly number[]): AsyncGenerator<readonly KeyRef[], void, void> {
-  for (let at = 0; at < slots.length; at += SLOTS_AT_ONCE) {
-    const some = slots.slice(at, at + SLOTS_AT_ONCE)
-    const replies = await node.run(0, (connection) => connection.callAll(some.map((slot) => ['CLUSTER', 'GETKEYSINSLOT', slot, ALL_KEYS])))
-    const refs: KeyRef[] = []
-    for (const reply of replies) {
-      if (reply instanceof Refusal) throw new StoreError('refused', `${node.label} does not list the keys of a slot that was moved: ${reply.line}`)
-      if (Array.isArray(reply)) for (const key of reply) if (Buffer.isBuffer(key)) refs.push({ db: 0, key })
-    }
-    if (refs.length > 0) yield refs
   }
 }
 

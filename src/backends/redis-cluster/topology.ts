@@ -44,11 +44,6 @@ export class Topology {
     return this.#owners.reduce((count, owner) => count + (owner === undefined ? 1 : 0), 0)
   }
 
-  /** The addresses of the owners as they are known now, by slot. */
-  owners(): (string | undefined)[] {
-    return this.#owners.slice()
-  }
-
   /** A node told that another has the slot now. */
   moved(slot: number, address: string): void {
     this.#owners[slot] = address

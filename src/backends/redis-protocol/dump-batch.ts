@@ -5,11 +5,12 @@
  *
  *     database with expiries       DUMP key, PEXPIRETIME key, DUMP key, PEXPIRETIME key ...
  *     before Redis 7.0             TIME, DUMP key, PTTL key ...     what is left, from the server's own time on
- *     database without expiries    DUMP key, DUMP key ..., INFO keyspace
+ *     database without expiries    INFO keyspace, DUMP key, DUMP key ..., INFO keyspace
  *
- * The last form asks half as much of a server. It holds because INFO comes last: when no key of the database expires
- * by then, none of those read before does, or it has been changed since, as it may be after any read. A database that
- * turns out to have expiries is read in the first form from then on.
+ * The last form asks half as much of a server. When no key of the database expires before and none after, none of those
+ * read between does, or it has been changed since, as it may be after any read; asked only once, a key that expired in
+ * between would be taken for one that stays. A database that turns out to have expiries is read in the first form from
+ * then on.
  */
 import type { Entry, EntryError, KeyRef } from '../../transfer/store.js'
 import { ServerBusy, isPassing } from './connections.js'
@@ -73,24 +74,27 @@ export class EntryReader {
 /** DUMP alone; undefined when the database turns out to have keys that expire, or this can not be learnt. */
 async function readUnexpiring(connection: Connection, keys: readonly KeyRef[]): Promise<ReadResult[] | undefined> {
   const writer = RequestWriter.take()
+  writer.fixed(INFO_KEYSPACE)
   for (const { key } of keys) {
     writer.fixed(DUMP)
     writer.bulk(key)
   }
   writer.fixed(INFO_KEYSPACE)
   const sink = new PayloadSink(keys)
-  await connection.exchange(writer.parts(), keys.length + 1, sink)
+  await connection.exchange(writer.parts(), keys.length + 2, sink)
   writer.give()
   if (sink.passing !== undefined) throw new ServerBusy(sink.passing.line)
-  return sink.noneExpires ? sink.results : undefined
+  return sink.unexpiring === 2 ? sink.results : undefined
 }
 
-/** Hears DUMPs and one INFO keyspace. */
+/** Hears an INFO keyspace, DUMPs, and another INFO keyspace. */
 class PayloadSink implements ReplySink {
   readonly results: ReadResult[]
   passing: Refusal | undefined
-  noneExpires = false
-  #i = 0
+  /** How many of the two INFOs say that no key of the database expires. */
+  unexpiring = 0
+  /** The key whose answer is next; -1 for the first INFO. */
+  #i = -1
 
   constructor(readonly keys: readonly KeyRef[]) {
     this.results = new Array<ReadResult>(keys.length)
@@ -98,15 +102,10 @@ class PayloadSink implements ReplySink {
 
   bulk(buf: Buffer, start: number, end: number): void {
     const i = this.#i++
-    if (i < this.keys.length) {
+    if (i >= 0 && i < this.keys.length) {
       const { db, key } = this.keys[i]
       this.results[i] = { db, key, form: 'dump', value: buf.subarray(start, end), expiresAtMs: undefined }
-    } else {
-      const text = buf.latin1Slice(start, end)
-      const expires = new RegExp(`^db${this.keys[0].db}:keys=\\d+,expires=(\\d+)`, 'm').exec(text)?.[1]
-      // A database without keys is not listed.
-      this.noneExpires = text.startsWith('# Keyspace') && (expires === undefined || expires === '0')
-    }
+    } else if (saysNoneExpires(buf.latin1Slice(start, end), this.keys[0].db)) this.unexpiring++
   }
 
   nil(): void {
@@ -118,9 +117,15 @@ class PayloadSink implements ReplySink {
   line(kind: number, buf: Buffer, start: number, end: number): void {
     const refusal = new Refusal(kind === MINUS ? buf.utf8Slice(start, end) : 'ERR an answer that DUMP does not have')
     if (isPassing(refusal)) this.passing = refusal
-    if (this.#i < this.keys.length) this.results[this.#i] = refusal
-    this.#i++
+    const i = this.#i++
+    if (i >= 0 && i < this.keys.length) this.results[i] = refusal
   }
+}
+
+function saysNoneExpires(info: string, db: number): boolean {
+  const expires = new RegExp(`^db${db}:keys=\\d+,expires=(\\d+)`, 'm').exec(info)?.[1]
+  // A database without keys is not listed.
+  return info.startsWith('# Keyspace') && (expires === undefined || expires === '0')
 }
 
 /** DUMP and expiry of each. Throws LinkFault, ServerBusy. */
