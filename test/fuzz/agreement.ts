@@ -64,11 +64,14 @@ function idle(left: Reply, right: Reply): boolean {
   return clock(left, right) || (left.type === 'integer' && right.type === 'integer' && left.value <= CLOCK_SLACK_MS / 1000 && right.value > CLOCK_SLACK_MS)
 }
 
+/** What is a number beyond doubt; no text at all counts as zero. */
+const SOUND_WEIGHT = /^"([+-]?(inf|\d+(\.\d+)?(e[+-]?\d\d?)?))?"$/i
+
 /** The real servers look at errno after reading a weight, and what they see may be older: then a sound SORT fails. */
 function hasStaleErrno(left: Reply, right: Reply, words: readonly Word[]): boolean {
   if (right.type !== 'error' || right.text !== "ERR One or more scores can't be converted into double") return false
   const weightsAreHidden = words.some((word) => /^(BY|GET|STORE|LIMIT)$/i.test(String(word)))
-  return weightsAreHidden || (items(left) ?? []).every((item) => /^"[+-]?\d+(\.\d+)?"$/.test(show(item)))
+  return weightsAreHidden || (items(left) ?? []).every((item) => SOUND_WEIGHT.test(show(item)))
 }
 
 function items(reply: Reply): Reply[] | undefined {
