@@ -92,6 +92,8 @@ const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+// A terminal that is closed: without a listener the process would end without 'exit'. (tap sees to the other signals.)
+process.once('SIGHUP', () => process.exit(129))
 
 /** Starts a server and waits until it answers. Whoever starts it stops it: `t.teardown(() => peer.stop())`. */
 export async function startPeer(name: PeerName, options: PeerOptions = {}): Promise<Peer> {
