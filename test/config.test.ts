@@ -18,8 +18,7 @@ import {
   quoteArgument,
   splitArguments
 } from '../src/config/index.js'
-import { quote } from './client.js'
-import { RespClient } from './client.js'
+import { RespClient, quote } from './client.js'
 import { freePort, peerProgram, skipWithout, startPeer } from './peers.js'
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'keyferry-config-'))
@@ -376,7 +375,6 @@ t.test('CONFIG REWRITE without a file, of a file that is gone, and where it cann
 })
 
 async function connectWhenReady(port: number): Promise<RespClient> {
-  const { RespClient } = await import('./client.js')
   for (let attempt = 0; attempt < 200; attempt++) {
     try {
       return await RespClient.connect(port)
@@ -448,7 +446,6 @@ t.test('keyferry-server from start to end', async t => {
   const lines = out.trimEnd().split('\n')
   t.match(out, new RegExp(` PID: ${server.pid}\\n[^]*Ready to accept connections tcp\\n`))
   for (const line of lines.slice(0, -1)) t.match(line, LOG_LINE)
-  const { RespClient } = await import('./client.js')
   const client = await RespClient.connect(port)
   t.equal(await client.text('PING'), '+PONG')
   t.equal(await client.text('CONFIG', 'GET', 'port'), `["port", "${port}"]`, 'the port it took')
