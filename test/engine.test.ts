@@ -160,6 +160,25 @@ t.test('eviction', { skip: skipWithout('keyferry') }, async (t) => {
   }
 })
 
+t.test('what has been deleted costs no keys', { skip: skipWithout('keyferry') }, async (t) => {
+  const server = await startPeer('keyferry')
+  t.teardown(() => server.stop())
+  const client = await server.client()
+  await client.pipeline(Array.from({ length: 1000 }, (_, i) => ['SET', `k${i}`, 'x'.repeat(1000)]))
+  const used = Number(/used_memory:(\d+)/.exec(await infoText(client))?.[1])
+  for (const key of ['a', 'b', 'c']) await client.call('SET', key, Buffer.alloc(40_000_000, key))
+  await client.call('DEL', 'a', 'b', 'c')
+  await client.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', used + 10_000_000)
+  // Longer than the server remembers its readings of before.
+  for (let i = 0; i < 30; i++) {
+    t.equal(await client.text('SET', `k${i}`, 'y'.repeat(1000)), '+OK')
+    await new Promise((resolve) => setTimeout(resolve, 40))
+  }
+  t.equal(await client.text('DBSIZE'), ':1000')
+  t.match(await infoText(client), /evicted_keys:0\r/)
+  client.close()
+})
+
 async function infoText(client: RespClient): Promise<string> {
   const reply = await client.call('INFO')
   return reply.type === 'bulk' ? reply.bytes.toString('latin1') : ''
