@@ -5,8 +5,9 @@
 import t, { type Test } from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createServer, type KeyferryServer } from '../src/index.js'
@@ -322,6 +323,26 @@ t.test('maxclients and the port at the start', { skip: noPeers }, async (t) => {
   await t.rejects(createServer({ config: { 'no-such-directive': 'x' } }), /no-such-directive/)
   await t.rejects(createServer({ config: { maxmemory: 'plenty' } }), /maxmemory.*plenty/)
   taken.close()
+})
+
+t.test('where a server of this process is', async (t) => {
+  const port = await freePort()
+  await t.rejects(createServer({ port, config: { unixsocket: '/nonexistent/socket' } }))
+  const again = await createServer({ port })
+  t.equal(again.url, `redis://127.0.0.1:${port}`, 'a start that failed holds no port')
+  await again.close()
+  const folder = mkdtempSync(path.join(tmpdir(), 'keyferry-url-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const socket = path.join(folder, 'socket')
+  const local = await createServer({ config: { unixsocket: socket } })
+  t.same([local.port, local.url], [0, `unix://${socket}`])
+  const client = await RespClient.connect(socket)
+  t.equal(await client.text('PING'), '+PONG')
+  client.close()
+  await local.close()
+  const ip6 = await createServer({ host: '::1' }).catch(() => undefined)
+  if (ip6 !== undefined) t.equal(ip6.url, `redis://[::1]:${ip6.port}`)
+  await ip6?.close()
 })
 
 t.test('rename-command and user lines', { skip: noPeers }, async (t) => {
