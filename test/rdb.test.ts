@@ -882,6 +882,11 @@ t.test('the walk over tables: windows, parts, vectors', async (t) => {
       if (walked(type, twice) !== -1 || checked(type, twice, 8192) !== -1) wrong.push(`twice: type ${type}`)
     }
   }
+  // So many keys that differ in a few digits, some before and some behind a word's end: their hashes must not meet.
+  const alike = Buffer.allocUnsafe(14_000_000)
+  let end = writeLength(1_000_000, alike, 0)
+  for (let i = 0; i < 1_000_000; i++) end = writeString(Slice.from(`field:${i}`), alike, end, false)
+  if (walked(SET_TABLE, alike.subarray(0, end)) !== end) wrong.push('a million keys of one kind')
   for (const { payload, rdbType, name } of vectors) {
     if (payload === undefined || ![SET_TABLE, HASH_TABLE, ZSET_TABLE].includes(rdbType)) continue
     const bytes = Buffer.from(payload, 'hex').subarray(1)
