@@ -5,11 +5,8 @@
  *     record  [ keyBytes | flags ][ valueBytes or side index ][ key ][ value ]
  */
 import type { Slice } from '../../protocol/slice.js'
-import { blockBytes, SLAB_BYTES, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
+import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 import { copyBytes, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
-
-/** Positions of a walk count so many per slab. */
-const WALK_SLAB = SLAB_BYTES * 2
 
 export class ByteMap extends Table {
   constructor() {
@@ -19,44 +16,6 @@ export class ByteMap extends Table {
   /** Bytes this map occupies. */
   get bytes(): number {
     return this.arena.reservedBytes + this.slotBytes
-  }
-
-  /**
-   * For walking all records in slices, with no change in between: starts at 0, returns the next record and
-   * remembers in `walkAt` where to go on; 0 at the end. Where nothing was ever deleted the records are taken
-   * as they lie in memory, which is several times faster than the table's order for a map larger than the
-   * processor's cache.
-   */
-  nextRecord(position: number): Ref {
-    if (!this.arena.isGapless) return this.#nextInTable(position)
-    const { arena } = this
-    let slab = Math.floor(position / WALK_SLAB)
-    let offset = position % WALK_SLAB
-    for (; slab < arena.slabs.length; slab++, offset = 0) {
-      if (offset === 0) offset = arena.blocksFrom(slab)
-      if (offset >= arena.blocksTo(slab)) continue
-      const words = arena.words[slab]
-      const word = offset >>> 2
-      const aside = ((words[word] >>> 24) & SIDE_VALUE) !== 0
-      const bytes = blockBytes(8 + (words[word] & 0xffffff) + (aside ? 0 : words[word + 1]))
-      this.walkAt = slab * WALK_SLAB + offset + bytes
-      return ((slab << UNIT_BITS) | (offset >>> 3)) >>> 0
-    }
-    return 0
-  }
-
-  /** Position behind the record that `nextRecord` returned. */
-  walkAt = 0
-
-  #nextInTable(position: number): Ref {
-    const end = this.positions
-    for (let at = position; at < end; at++) {
-      const ref = this.refAtPosition(at)
-      if (ref === 0) continue
-      this.walkAt = at + 1
-      return ref
-    }
-    return 0
   }
 
   /** The value as a view that is valid until the map changes. */

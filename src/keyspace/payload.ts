@@ -26,7 +26,7 @@ import type { Database, LazyPayload } from './database.js'
 import { loadPacked, loadOldForm, loadValue, SlicedLoad, type KeyspaceLimits } from './load.js'
 import { HASH, HASHTABLE, INTSET, LIST, RAW, SET, SKIPLIST, STRING, ZSET, isBytesEncoding, type Encoding, type LargeValue, type ValueType } from './types.js'
 import { encodingOfString } from './string.js'
-import { valueOf } from './values.js'
+import { tableEncoderOf, valueOf } from './values.js'
 
 /** Values up to here are encoded in one go; larger ones in pieces. */
 const SMALL_PAYLOAD_BYTES = 65536
@@ -34,6 +34,8 @@ const SMALL_PAYLOAD_BYTES = 65536
 const LAZY_BYTES_MIN = 4096
 /** What one piece of a large payload holds, about. */
 const PIECE_BYTES = 131072
+/** Room behind that for the element which completes a piece. */
+const PIECE_ROOM_BYTES = 32768
 /** A string as large as this is not copied out of the buffer it came in. */
 const ADOPT_BYTES_MIN = 65536
 
@@ -135,10 +137,10 @@ export class LargePayload {
       const length = this.db.bytesLength(this.ref)
       return 1 + lengthBytes(length) + length + FOOTER_BYTES
     }
+    const encoder = tableEncoderOf(this.db, this.ref)
+    if (encoder !== undefined) return 1 + (yield* encoder.measure()) + FOOTER_BYTES
     const value = valueOf(this.db, this.ref)
     const type = typeFor(value, this.version)
-    if (type === TYPE.HASH || type === TYPE.SET || type === TYPE.ZSET)
-      if ('table' in value) return 1 + (yield* measureTable(value.table, type)) + FOOTER_BYTES
     const options = { version: this.version, compressed: false }
     return 1 + (yield* measureSteps(value, type, options, PIECE_BYTES)) + FOOTER_BYTES
   }
@@ -168,16 +170,21 @@ export class LargePayload {
   }
 
   *#valuePieces(): Generator<Buffer, void, boolean> {
+    const encoder = tableEncoderOf(this.db, this.ref)
     const value = valueOf(this.db, this.ref)
     const type = typeFor(value, this.version)
-    const out = new RdbOutput(PIECE_BYTES * 2)
+    const out = new RdbOutput(PIECE_BYTES + PIECE_ROOM_BYTES)
     out.byte(type)
-    for (const _ of encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES)) {
-      const isKept = yield this.#summed(out.buf.subarray(0, out.pos))
-      if (isKept) out.buf = Buffer.allocUnsafeSlow(PIECE_BYTES * 2)
-      out.pos = 0
+    const steps = encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES)
+    for (;;) {
+      const more = encoder !== undefined ? encoder.write(out, PIECE_BYTES) : steps.next().done !== true
+      if (out.pos > 0) {
+        const isKept = yield this.#summed(out.buf.subarray(0, out.pos))
+        if (isKept && more) out.buf = Buffer.allocUnsafeSlow(PIECE_BYTES + PIECE_ROOM_BYTES)
+        out.pos = 0
+      }
+      if (!more) return
     }
-    if (out.pos > 0) yield this.#summed(out.take())
   }
 
   #summed(piece: Buffer): Buffer {
@@ -192,23 +199,6 @@ export class LargePayload {
     this.#crc.write(footer, 2)
     return footer
   }
-}
-
-const MEASURED_AT_ONCE = 4096
-
-function* measureTable(table: TableSource, type: number): Generator<void, number, void> {
-  let length = lengthBytes(table.count)
-  let left = MEASURED_AT_ONCE
-  while (table.next()) {
-    length += stringLength(table.first)
-    if (type === TYPE.HASH) length += stringLength(table.second)
-    else if (type === TYPE.ZSET) length += 8
-    if (--left === 0) {
-      left = MEASURED_AT_ONCE
-      yield
-    }
-  }
-  return length
 }
 
 // ------------------------------------------------------------------------------------------------ reading

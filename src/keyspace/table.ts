@@ -27,7 +27,7 @@ export const SIDE_KEY = 2
 export const SIDE_VALUE = 4
 
 /** Longer keys and values are Buffers of their own, named by an index in the record. */
-const INLINE_KEY_MAX = 4096
+export const INLINE_KEY_MAX = 4096
 export const INLINE_VALUE_MAX = 16384
 
 const MOVED = -1
