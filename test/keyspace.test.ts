@@ -4,6 +4,7 @@
  */
 import t from 'tap'
 import { encodePayload } from '../protocol/rdb/encode.js'
+import { stringLength } from '../protocol/rdb/string.js'
 import { Slice } from '../protocol/slice.js'
 import { Clock } from '../src/clock.js'
 import { Arena, BLOCK_BYTES_MAX, blockBytes, SLAB_BYTES, UNIT_BITS, UNIT_MASK, type Ref } from '../src/keyspace/arena.js'
@@ -120,6 +121,10 @@ const bytesOf = (text: string): Slice => Slice.from(text, 'latin1')
 // ---- ByteMap ----
 
 class Probe extends ByteMap {
+  constructor() {
+    super(true)
+  }
+
   /** Whether an old table is still being moved out of. */
   get isMoving(): boolean {
     return this.oldSlots !== null
@@ -148,6 +153,8 @@ function checkMap(map: Probe, model: Map<string, string>, title: string): void {
   must(atPositions === model.size, `${title}: ${atPositions} of ${model.size} at positions`)
   const aside = [...model].reduce((sum, [k, v]) => sum + Number(k.length > 4096) + Number(v.length > 16384), 0)
   must(map.sideItems === aside, `${title}: ${map.sideItems} side items, not ${aside}`)
+  const rdbBytes = [...model].reduce((sum, [k, v]) => sum + stringLength(bytesOf(k)) + stringLength(bytesOf(v)), 0)
+  must(map.rdbBytes === rdbBytes, `${title}: ${map.rdbBytes} bytes of strings, not ${rdbBytes}`)
 }
 
 t.test('ByteMap against a Map, growing and shrinking', (t) => {

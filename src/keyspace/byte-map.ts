@@ -4,12 +4,23 @@
  *
  *     record  [ keyBytes | flags ][ valueBytes or side index ][ key ][ value ]
  */
-import type { Slice } from '../../protocol/slice.js'
+import { stringLength } from '../../protocol/rdb/string.js'
+import { Slice } from '../../protocol/slice.js'
 import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 import { copyBytes, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
 
+/** A value before it is overwritten or deleted. */
+const before = new Slice()
+
 export class ByteMap extends Table {
-  constructor() {
+  /**
+   * What all keys take as RDB strings, and all values if they count: RESTORE announces the length of its payload,
+   * and to read a million elements for that would take as long as to send them.
+   */
+  rdbBytes = 0
+
+  /** `valuesCount`: in `rdbBytes`. Such values are only changed by `set`. */
+  constructor(readonly valuesCount = false) {
     super(8)
   }
 
@@ -56,6 +67,7 @@ export class ByteMap extends Table {
     this.writeKey(ref, (word << 2) + 8, key.buf, key.start, key.end)
     if (!aside) copyBytes(value.buf, value.start, value.end, this.arena.slabs[slab], (word << 2) + 8 + keyRoom)
     this.link(ref)
+    this.rdbBytes += stringLength(key) + (this.valuesCount ? stringLength(value) : 0)
     return ref
   }
 
@@ -69,22 +81,23 @@ export class ByteMap extends Table {
   added = false
 
   #overwrite(ref: Ref, value: Slice): void {
+    const longer = this.valuesCount ? stringLength(value) - stringLength(this.valueAt(ref, before)) : 0
     const slab = ref >>> UNIT_BITS
     const word = (ref & UNIT_MASK) << 1
     const words = this.arena.words[slab]
     const keyRoom = words[word] & 0xffffff
     const flags = words[word] >>> 24
     const length = value.end - value.start
-    const before = 8 + keyRoom + ((flags & SIDE_VALUE) !== 0 ? 0 : words[word + 1])
+    const room = 8 + keyRoom + ((flags & SIDE_VALUE) !== 0 ? 0 : words[word + 1])
     if ((flags & SIDE_VALUE) !== 0) this.sideDrop(words[word + 1])
     const aside = length > INLINE_VALUE_MAX
     const after = 8 + keyRoom + (aside ? 0 : length)
     let to = ref
-    if (blockBytes(before) !== blockBytes(after)) {
+    if (blockBytes(room) !== blockBytes(after)) {
       to = this.arena.alloc(after)
       const from = this.arena.slabs[slab]
       from.copy(this.arena.slabs[to >>> UNIT_BITS], (to & UNIT_MASK) << 3, word << 2, (word << 2) + 8 + keyRoom)
-      this.arena.free(ref, before)
+      this.arena.free(ref, room)
       this.relink(ref, to)
     }
     const toWord = (to & UNIT_MASK) << 1
@@ -93,12 +106,14 @@ export class ByteMap extends Table {
     toWords[toWord + 1] = aside ? this.sidePut(value.copy()) : length
     if (!aside)
       copyBytes(value.buf, value.start, value.end, this.arena.slabs[to >>> UNIT_BITS], (toWord << 2) + 8 + keyRoom)
+    this.rdbBytes += longer
   }
 
   /** Removes a key. False when it was not there. */
   delete(key: Slice): boolean {
     const ref = this.find(key.buf, key.start, key.end)
     if (ref === 0) return false
+    this.rdbBytes -= stringLength(key) + (this.valuesCount ? stringLength(this.valueAt(ref, before)) : 0)
     const word = (ref & UNIT_MASK) << 1
     const words = this.arena.words[ref >>> UNIT_BITS]
     const flags = words[word] >>> 24

@@ -37,7 +37,7 @@ const MOVE_PER_DELETE = 16
 
 /** A hash too large to be packed. */
 export class LargeHash implements LargeValue {
-  readonly fields = new ByteMap()
+  readonly fields = new ByteMap(true)
 
   /** The hash of a valid listpack `buf[start..]`, which may hold any number of fields. */
   static fromListpack(buf: Buffer, start: number): LargeHash {

@@ -138,7 +138,7 @@ export class LargePayload {
       return 1 + lengthBytes(length) + length + FOOTER_BYTES
     }
     const encoder = tableEncoderOf(this.db, this.ref)
-    if (encoder !== undefined) return 1 + (yield* encoder.measure()) + FOOTER_BYTES
+    if (encoder !== undefined) return 1 + encoder.bytes + FOOTER_BYTES
     const value = valueOf(this.db, this.ref)
     const type = typeFor(value, this.version)
     const options = { version: this.version, compressed: false }

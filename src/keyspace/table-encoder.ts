@@ -6,14 +6,13 @@
  * The same bytes as protocol/rdb/encode.ts writes for it uncompressed, several times faster. Records are taken
  * in groups. Where they do not lie one behind the other (a sorted set, a table that lost elements) each is a
  * cache miss, so a group is first touched in a loop that does nothing else: then the processor waits for all at
- * once. How long the body becomes is told beforehand, by a walk in the order of memory that reads little more
- * than lengths.
+ * once. How long the body becomes is known beforehand: the map keeps the sum.
  *
  * The value must not change until the body is written.
  */
 import { lengthBytes } from '../../protocol/rdb/length.js'
 import { RdbOutput } from '../../protocol/rdb/output.js'
-import { stringLength, writeString } from '../../protocol/rdb/string.js'
+import { writeString } from '../../protocol/rdb/string.js'
 import { Slice } from '../../protocol/slice.js'
 import { UNIT_BITS, UNIT_MASK } from './arena.js'
 import type { ByteMap } from './byte-map.js'
@@ -24,8 +23,6 @@ import { INLINE_KEY_MAX, INLINE_VALUE_MAX } from './table.js'
 
 /** Records of a group: their cache lines fit into the nearest cache. */
 const GROUP = 64
-/** Groups measured in one step. */
-const GROUPS_PER_STEP = 128
 const SCORE_BYTES = 8
 /** Text of more bytes is no integer of 32 bits. */
 const INTEGER_TEXT_MAX = 11
@@ -54,56 +51,17 @@ export class TableEncoder {
   /** `order`: of a sorted set, whose members `map` has. */
   constructor(
     readonly map: ByteMap,
-    readonly hasValues: boolean,
     readonly order?: OrderedScores,
   ) {
     this.#walk = new RecordWalk(map)
     this.#views = map.arena.slabs.map((slab) => new DataView(slab.buffer, slab.byteOffset, slab.length))
   }
 
-  // ---- measuring ----
-
-  /** How many bytes `write` will write in all. Yields between pieces of work. */
-  *measure(): Generator<void, number, void> {
-    const { map } = this
-    let bytes = lengthBytes(map.size) + (this.order === undefined ? 0 : SCORE_BYTES * map.size)
-    const walk = new RecordWalk(map)
-    for (let groups = 1; ; groups++) {
-      const count = walk.next(this.#refs)
-      if (count === 0) return bytes
-      bytes += this.#groupBytes(count)
-      if (groups % GROUPS_PER_STEP === 0) yield
-    }
+  /** How many bytes `write` will write in all. */
+  get bytes(): number {
+    const { size, rdbBytes } = this.map
+    return lengthBytes(size) + rdbBytes + (this.order === undefined ? 0 : SCORE_BYTES * size)
   }
-
-  #groupBytes(count: number): number {
-    const { map } = this
-    const { words, slabs } = map.arena
-    const refs = this.#refs
-    let bytes = 0
-    for (let i = 0; i < count; i++) {
-      const ref = refs[i]
-      const slab = ref >>> UNIT_BITS
-      const word = (ref & UNIT_MASK) << 1
-      const head = words[slab][word]
-      if (head >>> 24 !== 0) {
-        bytes += stringLength(map.keyAt(ref, this.#slice))
-        if (this.hasValues) bytes += stringLength(map.valueAt(ref, this.#slice))
-        continue
-      }
-      const keyAt = (word << 2) + 8
-      bytes += this.#stringBytes(slabs[slab], keyAt, head)
-      if (this.hasValues) bytes += this.#stringBytes(slabs[slab], keyAt + head, words[slab][word + 1])
-    }
-    return bytes
-  }
-
-  #stringBytes(buf: Buffer, at: number, length: number): number {
-    if (length <= INTEGER_TEXT_MAX && buf[at] < 58) return stringLength(this.#slice.set(buf, at, at + length))
-    return length + (length < 64 ? 1 : length < 16384 ? 2 : 5)
-  }
-
-  // ---- writing ----
 
   /**
    * Writes on behind `out.pos`, count first, until at least `bytes` stand there or the body is complete: false
@@ -135,7 +93,7 @@ export class TableEncoder {
   /** Asks for the first and then for the last word of what will be read of each record. */
   #touch(): void {
     const { words } = this.map.arena
-    const { hasValues } = this
+    const hasValues = this.map.valuesCount
     const refs = this.#refs
     const count = this.#count
     let sum = 0
@@ -152,7 +110,7 @@ export class TableEncoder {
   /** Writes elements until `limit` is reached, the group is through, or one is not all in its record. */
   #writeGroup(out: RdbOutput, limit: number): void {
     const { words, slabs } = this.map.arena
-    const { hasValues } = this
+    const hasValues = this.map.valuesCount
     const hasScores = this.order !== undefined
     const refs = this.#refs
     const count = this.#count
@@ -211,7 +169,7 @@ export class TableEncoder {
     const i = this.#at++
     const ref = this.#refs[i]
     out.string(map.keyAt(ref, this.#slice), false)
-    if (this.hasValues) out.string(map.valueAt(ref, this.#slice), false)
+    if (map.valuesCount) out.string(map.valueAt(ref, this.#slice), false)
     else if (this.order !== undefined) out.double(this.#scores[i])
   }
 }

@@ -37,9 +37,8 @@ export function tableEncoderOf(db: Database, ref: Ref): TableEncoder | undefined
   const encoding = db.encodingOf(ref)
   if (db.lazyOf(ref) !== undefined || (encoding !== HASHTABLE && encoding !== SKIPLIST)) return undefined
   const value = db.objectOf(ref)
-  if (encoding === SKIPLIST) return new TableEncoder((value as LargeSortedSet).members, false, (value as LargeSortedSet).order)
-  if (db.typeOf(ref) === HASH) return new TableEncoder((value as LargeHash).fields, true)
-  return new TableEncoder((value as LargeSet).members, false)
+  if (encoding === SKIPLIST) return new TableEncoder((value as LargeSortedSet).members, (value as LargeSortedSet).order)
+  return new TableEncoder(db.typeOf(ref) === HASH ? (value as LargeHash).fields : (value as LargeSet).members)
 }
 
 function largeValueOf(type: number, value: LargeValue): Value {
