@@ -20,7 +20,7 @@ import { RdbInput } from './input.js'
 import { TYPE, familyOf } from './payload.js'
 import { parseScorePrefix } from './score.js'
 import { StringScratch, readString, skipString } from './string.js'
-import { TableWalk } from './table-walk.js'
+import { arrivedWalks, TableWalk } from './table-walk.js'
 import type { TableSource } from './value.js'
 
 /** Highest expiry of a field that Redis loads. */
@@ -171,7 +171,8 @@ export class TableVerifier {
     this.start = start
     const { position, count } = this.reader
     this.equalAt = type === TYPE.LIST ? undefined : equalStrings(buf, start, end)
-    this.walk = TableWalk.begin(type, buf, position, end, count)
+    this.walk = arrivedWalks.get(buf)?.resume(type, position, end) ?? TableWalk.begin(type, buf, position, end, count)
+    arrivedWalks.delete(buf)
     if (this.walk === undefined) this.startFinder()
   }
 

@@ -13,7 +13,7 @@
  * Limits and texts are Valkey's (`processMultibulkBuffer`, `processInlineBuffer` as seen from outside).
  */
 import { readInt64 } from '../number.js'
-import { arrivedChecksums, Crc64 } from '../crc64.js'
+import { PayloadArrival } from '../rdb/arrival.js'
 import { Slice } from '../slice.js'
 
 /** Longer lines (inline commands, count and length headers) are a protocol error. */
@@ -61,9 +61,8 @@ export class RequestParser {
   /** As in Valkey, what follows a line of white space is an inline command even if it begins with `*`. */
   #inline = false
   #big: Buffer | undefined
-  /** The running checksum of the big word, when it is a payload, and how far it has come. */
-  #bigSum: Crc64 | undefined
-  #bigSummed = 0
+  /** What is checked of the big word as it arrives, when it is a payload. */
+  #arrival: PayloadArrival | undefined
   #bigFill = 0
   #skip = 0
 
@@ -92,7 +91,7 @@ export class RequestParser {
     // Bytes that were read into `roomForBig` are where they belong.
     if (chunk.buffer !== big.buffer) chunk.copy(big, this.#bigFill, start, start + bytes)
     this.#bigFill += bytes
-    this.#sumBig()
+    this.#arrival?.take(this.#bigFill)
     return bytes
   }
 
@@ -104,15 +103,6 @@ export class RequestParser {
     const big = this.#big
     if (big === undefined || big.length - this.#bigFill < BIG_BYTES) return undefined
     return big.subarray(this.#bigFill, this.#bigFill + BIG_READ_BYTES)
-  }
-
-  /** A payload's checksum is computed as it arrives, all but the eight bytes that hold it. */
-  #sumBig(): void {
-    if (this.#bigSum === undefined) return
-    const end = Math.min(this.#bigFill, (this.#big as Buffer).length - 8)
-    if (end <= this.#bigSummed) return
-    this.#bigSum.update(this.#big as Buffer, this.#bigSummed, end)
-    this.#bigSummed = end
   }
 
   /** Finds the next command. 'more': the input ends before it does. */
@@ -149,8 +139,8 @@ export class RequestParser {
     const big = this.#big as Buffer
     if (this.#bigFill < big.length) return false
     this.#addWord(big, 0, big.length)
-    if (this.#bigSum !== undefined) arrivedChecksums.set(big, this.#bigSum)
-    this.#big = undefined
+    this.#arrival?.finish()
+    this.#big = this.#arrival = undefined
     this.#bigFill = 0
     this.#skip = 2
     return true
@@ -215,9 +205,9 @@ export class RequestParser {
     this.#big = big
     this.#bigFill = have
     this.#bulk = -1
-    this.#bigSummed = 0
-    this.#bigSum = this.count > 0 && (this.words[0].is('restore') || this.words[0].is('restore-asking')) ? new Crc64() : undefined
-    this.#sumBig()
+    const isPayload = this.count > 0 && (this.words[0].is('restore') || this.words[0].is('restore-asking'))
+    this.#arrival = isPayload ? new PayloadArrival(big) : undefined
+    this.#arrival?.take(have)
     if (have < big.length) return 'more'
     this.#takeBig()
     return this.#wanted > 0 ? 'more' : this.#finish()
