@@ -29,16 +29,10 @@ t.comment(`SEED=${SEED}`)
 function parse(chunks: readonly Buffer[], parser = new RequestParser()): { commands: string[]; error: string; whole: number } {
   const commands: string[] = []
   let whole = 0
-  let reads = 0
-  const queue = chunks.slice().reverse()
-  for (let chunk = queue.pop(); chunk !== undefined; chunk = queue.pop()) {
-    // Where the parser offers room it is used, but not always: a server need not.
-    const room = reads++ % 4 === 0 ? undefined : parser.roomForBig()
-    const bytes = room === undefined ? chunk.length : chunk.copy(room)
-    if (bytes < chunk.length) queue.push(chunk.subarray(bytes))
+  for (const chunk of chunks) {
     // As with the server's shared read buffer, the bytes are gone after `keep`.
-    const shared = room === undefined ? Buffer.from(chunk) : NOTHING
-    parser.feed(room ?? shared, 0, bytes)
+    const shared = Buffer.from(chunk)
+    parser.feed(shared, 0, shared.length)
     let found = parser.next()
     for (; found === 'command'; found = parser.next()) {
       commands.push(parser.words.slice(0, parser.count).map((word) => word.latin1()).join('\0|'))
@@ -67,7 +61,6 @@ function randomBytes(random: Random, length: number): Buffer {
   return bytes
 }
 
-const NOTHING = Buffer.alloc(0)
 const SIZES = [0, 1, 2, 7, 100, 4095, 4096, 16384, 32766, 32767, 32768, 32769, 65534, 65535, 65536, 65537, 100000]
 
 /** A pipeline of commands of all kinds, and the commands it is. */

@@ -20,8 +20,6 @@ import { Slice } from '../slice.js'
 const LINE_BYTES_MAX = 65536
 /** Bulk strings from here on get a buffer of their own. */
 const BIG_BYTES = 32768
-/** What is read of one at a time at most. Node may do that 32 times before it looks at another socket. */
-const BIG_READ_BYTES = 131072
 const WORDS_MAX = 2147483647
 const UNAUTHENTICATED_WORDS_MAX = 10
 const UNAUTHENTICATED_BYTES_MAX = 16384
@@ -88,21 +86,10 @@ export class RequestParser {
   #fillBig(chunk: Buffer, start: number, end: number): number {
     const big = this.#big as Buffer
     const bytes = Math.min(end - start, big.length - this.#bigFill)
-    // Bytes that were read into `roomForBig` are where they belong.
-    if (chunk.buffer !== big.buffer) chunk.copy(big, this.#bigFill, start, start + bytes)
+    chunk.copy(big, this.#bigFill, start, start + bytes)
     this.#bigFill += bytes
     this.#arrival?.take(this.#bigFill)
     return bytes
-  }
-
-  /**
-   * While much of a big word is still to come: where its next bytes belong, for the reader to read them there and
-   * hand them in as a chunk, which saves copying them.
-   */
-  roomForBig(): Buffer | undefined {
-    const big = this.#big
-    if (big === undefined || big.length - this.#bigFill < BIG_BYTES) return undefined
-    return big.subarray(this.#bigFill, this.#bigFill + BIG_READ_BYTES)
   }
 
   /** Finds the next command. 'more': the input ends before it does. */

@@ -251,7 +251,7 @@ export class Server {
     }
     this.clock.refresh()
     let connection: Connection | undefined
-    const socket = plain ? sharingReader(accepted, this.#read, (chunk, bytes) => connection?.receive(chunk, bytes), () => connection?.parser.roomForBig()) : accepted
+    const socket = plain ? sharingReader(accepted, this.#read, (bytes) => connection?.receive(this.#read, bytes)) : accepted
     socket.setNoDelay(true)
     if (this.config.tcpKeepalive > 0) socket.setKeepAlive(true, this.config.tcpKeepalive * 1000)
     connection = new Connection(this.engine, socket, (closed) => this.#connections.delete(closed), plain)
@@ -342,24 +342,19 @@ function listening(listener: NetServer, options: import('node:net').ListenOption
 
 /**
  * The same connection with all its reads going to one shared buffer, which saves an allocation and a copy
- * per chunk (about 10 % of the cost of a single request); while `ownRoom` names another place, they go there.
- * The handle of an accepted socket is not part of Node's documented interface: without one the socket is used
- * as it is.
+ * per chunk (about 10 % of the cost of a single request). The handle of an accepted socket is not part of
+ * Node's documented interface: without one the socket is used as it is.
  */
-function sharingReader(accepted: Socket, shared: Buffer, onBytes: (chunk: Buffer, bytes: number) => void, ownRoom: () => Buffer | undefined): Socket {
+function sharingReader(accepted: Socket, buffer: Buffer, onBytes: (bytes: number) => void): Socket {
   const handle = (accepted as unknown as { _handle?: object })._handle
   if (handle === undefined || handle === null) return accepted
-  let next: Buffer | undefined = shared
   const options = {
     handle,
     allowHalfOpen: false,
     onread: {
-      // Asked after every read; what is no buffer leaves the last one in use.
-      buffer: (): Buffer => next as Buffer,
-      callback: (bytes: number, chunk: Buffer): boolean => {
-        onBytes(chunk, bytes)
-        const room = ownRoom()
-        next = room ?? (chunk === shared ? undefined : shared)
+      buffer,
+      callback: (bytes: number): boolean => {
+        onBytes(bytes)
         return true
       },
     },
