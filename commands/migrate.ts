@@ -121,7 +121,7 @@ export const migrate = command({
   const { links, stats } = migrationsOf(engine)
   const { command: { stats: callStats } } = call
   const suspension = call.suspend()
-  void new MigrateJob(engine, links, stats, db, names, order).run().then((error) =>
+  new MigrateJob(engine, links, stats, db, names, order).run((error) =>
     suspension.finish((reply) => {
       if (error === undefined) return reply.ok()
       reply.error(error.line)

@@ -10,7 +10,7 @@ import { RequestParser } from '../../protocol/resp/request.js'
 import { Args } from '../engine/args.js'
 import type { Engine } from '../engine/engine.js'
 import type { Session, SessionLink } from '../engine/session.js'
-import { SocketWriter } from './socket-writer.js'
+import { SocketWriter } from '../socket-writer.js'
 
 /**
  * Output that may wait for a slow client before its requests are no longer executed. Plenty, because a client

@@ -31,8 +31,18 @@ export interface BatchSource {
 
 export type Piece = Buffer | undefined | 'replies' | 'refusal' | 'last'
 
-/** The target's answer to an entry: undefined for success, or its error line without the minus. */
-export type Settle = (i: number, error: string | undefined) => void
+/** Who has a batch sent. */
+export interface BatchOwner {
+  /** The target's answer to an entry: undefined for success, or its error line without the minus. */
+  settle(i: number, error: string | undefined): void
+  /** The answers that have arrived so far are settled: what follows from them can be told. */
+  settledSome(): void
+  /**
+   * Called once: when every entry has been sent and answered, or with what the source threw, or with a Premature
+   * when the target acknowledged what it can not have.
+   */
+  finished(failure?: unknown): void
+}
 
 /** What a batch asks of the link it goes over. */
 export interface BatchLink {
@@ -40,12 +50,22 @@ export interface BatchLink {
   send(bytes: Buffer): boolean
   /** Bytes that wait to be sent. */
   readonly waitingBytes: number
-  /** Tells the link which replies to expect: `onReply` per reply, `onRoom` when waiting bytes went out. */
-  attend(replies: number, onReply: (error: string | undefined) => void, onRoom: () => void): void
+  /** Tells the link who listens from now on; no reply is expected yet. */
+  attend(listener: LinkListener): void
   /** So many more replies are expected. */
   expect(replies: number): void
   /** Work was done: the idle time-out starts again. */
   progress(): void
+}
+
+/** Who listens to a link. */
+export interface LinkListener {
+  /** One reply: undefined for success, or the error line without its minus. */
+  answered(error: string | undefined): void
+  /** The replies of one piece of input are through, or the link has failed among them. */
+  rested(): void
+  /** Bytes that waited have gone out. */
+  hasRoom(): void
 }
 
 /** The target acknowledged an entry before it was sent whole: its replies are not to be believed. */
@@ -72,11 +92,8 @@ function takeChunk(): Buffer {
   return spareChunks.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES + ENTRY_ROOM_BYTES)
 }
 
-/**
- * Sends a batch. `finished` is called once: when every entry has been sent and answered, or with what the
- * source threw, or with a Premature when the target acknowledged what it can not have.
- */
-export class Batch {
+/** Sends a batch, and tells its owner what becomes of it. */
+export class Batch implements LinkListener {
   #next = 0
   /** Entries before this one are with the link, whole. */
   #handed = 0
@@ -97,10 +114,9 @@ export class Batch {
   constructor(
     readonly source: BatchSource,
     readonly link: BatchLink,
-    readonly settle: Settle,
-    readonly finished: (failure?: unknown) => void,
+    readonly owner: BatchOwner,
   ) {
-    link.attend(0, (error) => this.#answered(error), () => this.#pump())
+    link.attend(this)
   }
 
   start(): void {
@@ -128,15 +144,29 @@ export class Batch {
     return this.#pieces !== undefined
   }
 
-  #answered(error: string | undefined): void {
+  /** Every entry has been sent and answered. */
+  get isComplete(): boolean {
+    return this.#next === this.source.count && this.#settled === this.#sentCount
+  }
+
+  answered(error: string | undefined): void {
     if (this.#stopped) return
     const i = this.#sent === undefined ? this.#settled : this.#sent[this.#settled]
     // An entry may be refused half-way; taken it can only be when all of it has left.
     if (error === undefined && i >= this.#handed && !this.#hasJustEnded(i)) return this.#fail(new Premature())
     this.#settled++
-    this.settle(i, error)
-    this.#checkFinished()
+    this.owner.settle(i, error)
     if (this.#awaitsReplies) this.#pump()
+  }
+
+  /** Only now is the batch finished: what else stood in the same piece of input has been looked at. */
+  rested(): void {
+    this.owner.settledSome()
+    this.#checkFinished()
+  }
+
+  hasRoom(): void {
+    this.#pump()
   }
 
   /** Whether entry i is a large one whose last piece has been sent: its iterator had no turn to say so. */
@@ -148,15 +178,15 @@ export class Batch {
   }
 
   #checkFinished(): void {
-    if (this.#stopped || this.#next < this.source.count || this.#settled < this.#sentCount) return
+    if (this.#stopped || !this.isComplete) return
     this.#stopped = true
     if (spareChunks.length < SPARE_CHUNKS_MAX) spareChunks.push(this.#chunk)
-    this.finished()
+    this.owner.finished()
   }
 
   #fail(failure: unknown): void {
     this.stop()
-    this.finished(failure)
+    this.owner.finished(failure)
   }
 
   #pump(): void {
