@@ -131,10 +131,15 @@ export class MigrateJob {
   run(done: Done): void {
     const { links, order, engine } = this
     const link = links.takeReady(order.target, order.timeoutMs, order.targetDb)
-    if (link === undefined) return this.#goOn(undefined, done)
+    if (link === undefined) {
+      void this.#goOn(undefined, done)
+      return
+    }
     this.#stream(link, undefined, (fault, failure) => {
-      const begun = { link, fault, failure }
-      if (fault !== undefined || failure !== undefined || !this.#isAllMoved) return this.#goOn(begun, done)
+      if (fault !== undefined || failure !== undefined || !this.#isAllMoved) {
+        void this.#goOn({ link, fault, failure }, done)
+        return
+      }
       links.give(link, engine.clock.nowMs)
       this.#finish()
       done(undefined)
@@ -146,15 +151,17 @@ export class MigrateJob {
   }
 
   /** All that takes more than one pass over a link that was there; begins with how that pass ended, if there was one. */
-  #goOn(begun: Begun | undefined, done: Done): void {
-    void this.#attempt(begun).catch((unexpected: unknown) => {
+  async #goOn(begun: Begun | undefined, done: Done): Promise<void> {
+    let error: ReplyError | undefined
+    try {
+      error = await this.#attempt(begun)
+    } catch (unexpected) {
+      error = replyError(`ERR internal error in 'migrate': ${(unexpected as Error).message}`)
       this.engine.stats.unexpectedErrors++
-      return replyError(`ERR internal error in 'migrate': ${(unexpected as Error).message}`)
-    }).then((error) => {
-      this.#finish()
-      if (error !== undefined) this.stats.lastError = error.line
-      done(error)
-    })
+    }
+    this.#finish()
+    if (error !== undefined) this.stats.lastError = error.line
+    done(error)
   }
 
   async #attempt(first: Begun | undefined): Promise<ReplyError | undefined> {
@@ -322,7 +329,7 @@ export class MigrateJob {
   #release(i: number): void {
     if (!this.#held[i]) return
     this.#held[i] = false
-    this.engine.holds.release(this.db, this.names.at(i, this.#key))
+    this.engine.holds.release(this.db, this.names.refOf(i))
   }
 
   /** A copy of the key is on its way: the key itself is free. */
@@ -340,6 +347,7 @@ export class MigrateJob {
   #holdAgain(i: number): boolean {
     if (this.#held[i]) return true
     const ref = this.db.lookup(this.names.at(i, this.#key))
+    this.names.setRef(i, ref)
     if (ref === 0) return true
     if (this.db.holdOf(ref) !== undefined) {
       this.#refuse(i, IN_FLIGHT)

@@ -142,7 +142,7 @@ function holdKeys(call: Call, words: Words): KeyNames {
     else engine.keyspace.stats.hits++
     if (ref === 0 || db.holdOf(ref) !== undefined) continue
     engine.holds.add(db, ref, words.copy ? 'write' : 'all')
-    names.add(name)
+    names.add(name, ref)
   }
   return names
 }

@@ -72,12 +72,15 @@ function bytesType(type: ValueType, encoding: Encoding, version: number): number
  */
 export function smallPayloadBytes(db: Database, ref: Ref, version: number): number {
   const encoding = db.encodingOf(ref)
-  const type = db.typeOf(ref)
-  if (!isBytesEncoding(encoding) || bytesType(type, encoding, version) < 0) return encodeAside(db, ref, version)
+  smallForm = isBytesEncoding(encoding) ? bytesType(db.typeOf(ref), encoding, version) : -1
+  if (smallForm < 0) return encodeAside(db, ref, version)
   db.bytesOf(ref, bytes)
   if (bytes.end - bytes.start > SMALL_PAYLOAD_BYTES) return 0
-  return 1 + (type === LIST ? 2 : 0) + stringLength(bytes) + FOOTER_BYTES
+  return 1 + (smallForm === TYPE.LIST_QUICKLIST_2 ? 2 : 0) + stringLength(bytes) + FOOTER_BYTES
 }
+
+/** The type byte of what `smallPayloadBytes` measured last (its bytes are in `bytes`), or -1 when it stands aside. */
+let smallForm = -1
 
 /** Where small values that are not one run of bytes are encoded while their length is asked for. */
 const aside = new RdbOutput(SMALL_PAYLOAD_BYTES)
@@ -98,21 +101,16 @@ function encodeAside(db: Database, ref: Ref, version: number): number {
   return aside.pos > SMALL_PAYLOAD_BYTES ? 0 : aside.pos + FOOTER_BYTES
 }
 
-/** Writes a small value's payload, uncompressed, and returns the position after it; `smallPayloadBytes` came before. */
-export function writeSmallPayload(db: Database, ref: Ref, version: number, out: Buffer, pos: number): number {
-  const type = db.typeOf(ref)
-  const encoding = db.encodingOf(ref)
-  const form = isBytesEncoding(encoding) ? bytesType(type, encoding, version) : -1
-  if (form < 0) return writeFooter(out, pos, pos + aside.buf.copy(out, pos, 0, aside.pos), version)
-  db.bytesOf(ref, bytes)
+/** Writes the payload that `smallPayloadBytes` has just measured, uncompressed, and returns the position after it. */
+export function writeSmallPayload(version: number, out: Buffer, pos: number): number {
+  if (smallForm < 0) return writeFooter(out, pos, pos + aside.buf.copy(out, pos, 0, aside.pos), version)
   let at = pos
-  out[at++] = form
-  if (type === LIST) {
+  out[at++] = smallForm
+  if (smallForm === TYPE.LIST_QUICKLIST_2) {
     out[at++] = 1
     out[at++] = 2
   }
-  at = writeString(bytes, out, at, false)
-  return writeFooter(out, pos, at, version)
+  return writeFooter(out, pos, writeString(bytes, out, at, false), version)
 }
 
 /** A payload in pieces: `measure` until it tells the length, then `pieces` one after the other. */

@@ -15,9 +15,10 @@ export class LinkCache {
   /** All of them, in use or not. */
   readonly #links = new Set<Link>()
   #closed = false
-  /** The target asked for last, and its idle links: most commands name the same one again and again. */
+  /** The target asked for last and what is known of it: most commands name the same one again and again. */
   #lastTarget: Target | undefined
   #lastIdle: Link[] = []
+  #lastVersion: number | undefined
   /** The newest payload version each target takes, as far as it has told: address -> version. */
   readonly #versions = new Map<string, number>()
 
@@ -44,6 +45,7 @@ export class LinkCache {
     let idle = this.#idle.get(name)
     if (idle === undefined) this.#idle.set(name, (idle = []))
     this.#lastTarget = target
+    this.#lastVersion = this.#versions.get(addressOf(target))
     return (this.#lastIdle = idle)
   }
 
@@ -113,8 +115,8 @@ export class LinkCache {
 
   /** The payload version to send to this address. */
   versionFor(target: Target, newest: number): number {
-    if (this.#versions.size === 0) return newest
-    return Math.min(newest, this.#versions.get(addressOf(target)) ?? newest)
+    this.#idleFor(target)
+    return Math.min(newest, this.#lastVersion ?? newest)
   }
 
   /** The target refused everything above `version`. */
@@ -123,6 +125,7 @@ export class LinkCache {
     if (!this.#versions.has(address) && this.#versions.size >= LINKS_MAX)
       this.#versions.delete(this.#versions.keys().next().value as string)
     this.#versions.set(address, version)
+    this.#lastTarget = undefined
   }
 }
 
