@@ -2,7 +2,7 @@
  * One batch over one link: encoding, sending and reading replies overlap, and nothing is waited for that
  * need not be.
  *
- *     entries --write--> chunk (64 KB) --send--> link ==> target
+ *     entries --write--> chunk (16 to 64 KB) --send--> link ==> target
  *     settle(i, reply) <------------------------ link <== one reply per entry, in order
  *
  * Bounds: what waits to be sent is at most about 1 MB, whatever an entry's size; a turn of the event loop
@@ -78,6 +78,8 @@ export class Premature extends Error {
 /** The room that `BatchSource.write` may rely on. */
 const ENTRY_ROOM_BYTES = 131072
 const CHUNK_BYTES = 65536
+/** The first chunk is small, so that the target begins early; the next ones are twice as large each. */
+const FIRST_FLUSH_BYTES = 16384
 const WAITING_BYTES_MAX = 1024 * 1024
 const TURN_MS = 1
 /** How long an early refusal is waited for. */
@@ -103,6 +105,8 @@ export class Batch implements LinkListener {
   #sentCount = 0
   #chunk = takeChunk()
   #fill = 0
+  /** How many bytes are collected before they are sent. */
+  #flushAt = FIRST_FLUSH_BYTES
   #pieces: Iterator<Piece, void, boolean> | undefined
   /** The last piece has not left yet. */
   #pieceWaits = false
@@ -209,7 +213,7 @@ export class Batch implements LinkListener {
       if (this.#pieces !== undefined) {
         if (!this.#sendPiece()) return
       } else this.#writeNext()
-      if (this.#fill >= CHUNK_BYTES) this.#flush()
+      if (this.#fill >= this.#flushAt) this.#flush()
       if (++unclocked >= ENTRIES_PER_CLOCK_READ || this.#pieces !== undefined) {
         unclocked = 0
         if (monotonicMs() > until) return this.#later()
@@ -280,5 +284,6 @@ export class Batch implements LinkListener {
     const reusable = this.link.send(this.#chunk.subarray(0, this.#fill))
     if (!reusable) this.#chunk = takeChunk()
     this.#fill = 0
+    this.#flushAt = Math.min(CHUNK_BYTES, this.#flushAt * 2)
   }
 }
