@@ -14,7 +14,8 @@
  */
 import { readInt64 } from '../number.js'
 import { PayloadArrival } from '../rdb/arrival.js'
-import { Slice } from '../slice.js'
+import { dataView, Slice } from '../slice.js'
+import { Pipeline, STRIDE_BITS } from './pipeline.js'
 
 /** Longer lines (inline commands, count and length headers) are a protocol error. */
 const LINE_BYTES_MAX = 65536
@@ -46,11 +47,16 @@ export class RequestParser {
   passedEmpty = false
   /** Small limits until the client has authenticated. */
   authenticated = true
+  /** The commands ahead of `#pos` that have been found already; their words stand in the window. */
+  readonly #ahead = new Pipeline()
   #window: Buffer = NOTHING
+  /** All of the window. */
+  #data = NO_DATA
   #start = 0
   #pos = 0
   #end = 0
   #kept: Buffer = NOTHING
+  #keptData = NO_DATA
   #keptEnd = 0
   /** Words still to come, and the length of the one being read or -1. */
   #wanted = 0
@@ -64,6 +70,9 @@ export class RequestParser {
   #bigFill = 0
   #skip = 0
 
+  /** `onAhead` is told of several commands found at once, before `next` hands out the first; see Pipeline for `bounds`. */
+  constructor(readonly onAhead?: (window: Buffer, bounds: Int32Array, count: number) => void) {}
+
   /** Hands in a chunk. Its bytes are only used until `keep` is called. */
   feed(chunk: Buffer, start: number, end: number): void {
     let from = start
@@ -72,7 +81,12 @@ export class RequestParser {
       if (from === end) return
     }
     if (this.#keptEnd === 0) {
+      if (chunk !== lastChunk) {
+        lastChunk = chunk
+        lastData = dataView(chunk)
+      }
       this.#window = chunk
+      this.#data = lastData
       this.#start = this.#pos = from
       this.#end = end
       return
@@ -99,6 +113,7 @@ export class RequestParser {
       this.count = 0
       this.#start = this.#pos
     }
+    if (this.#wanted === 0 && this.#skip === 0 && this.#big === undefined && this.#takeAhead()) return 'command'
     for (;;) {
       if (this.#big !== undefined) {
         if (!this.#takeBig()) return 'more'
@@ -120,6 +135,35 @@ export class RequestParser {
       if (count > 0) this.#wanted = count
       else this.passedEmpty = true
     }
+  }
+
+  /** The next command the quick way, if it looks as usual and is all there. */
+  #takeAhead(): boolean {
+    const ahead = this.#ahead
+    if (ahead.taken === ahead.count) {
+      if (this.#inline) return false
+      ahead.find(this.#window, this.#pos, this.#end, this.bulkBytesMax)
+      if (ahead.count === 0) return false
+      if (ahead.count > 1) this.onAhead?.(this.#window, ahead.bounds, ahead.count)
+    }
+    const { bounds } = ahead
+    const window = this.#window
+    const data = this.#data
+    let at = ahead.taken++ << STRIDE_BITS
+    const count = bounds[at]
+    const { words } = this
+    while (words.length < count) words.push(new Slice())
+    let end = 0
+    for (let i = 0; i < count; i++) {
+      at += 2
+      end = bounds[at + 1]
+      words[i].set(window, bounds[at], end, data)
+    }
+    this.count = count
+    this.#start = this.#pos
+    this.#pos = end + 2
+    this.#complete = true
+    return true
   }
 
   #takeBig(): boolean {
@@ -276,6 +320,8 @@ export class RequestParser {
    * unfinished or waiting command included.
    */
   keep(): void {
+    // What has been found ahead and not taken is kept as bytes.
+    this.#ahead.count = this.#ahead.taken = 0
     if (this.#complete && !this.#waiting) {
       this.#complete = false
       this.count = 0
@@ -295,9 +341,13 @@ export class RequestParser {
       this.#rebase(this.#kept, this.#kept, -this.#start)
       this.#keptEnd = this.#end - this.#start
     } else return
-    if (this.#keptEnd === 0 && this.#kept.length > LINE_BYTES_MAX) this.#kept = NOTHING
+    if (this.#keptEnd === 0 && this.#kept.length > LINE_BYTES_MAX) {
+      this.#kept = NOTHING
+      this.#keptData = NO_DATA
+    }
     const consumed = this.#pos - this.#start
     this.#window = this.#kept
+    this.#data = this.#keptData
     this.#start = 0
     this.#pos = consumed
     this.#end = this.#keptEnd
@@ -317,7 +367,11 @@ export class RequestParser {
     const larger = Buffer.allocUnsafeSlow(size)
     this.#kept.copy(larger, 0, 0, this.#keptEnd)
     this.#rebase(this.#kept, larger, 0)
-    if (this.#window === this.#kept) this.#window = larger
+    this.#keptData = dataView(larger)
+    if (this.#window === this.#kept) {
+      this.#window = larger
+      this.#data = this.#keptData
+    }
     this.#kept = larger
   }
 
@@ -340,6 +394,10 @@ export class RequestParser {
 }
 
 const NOTHING = Buffer.alloc(0)
+const NO_DATA = dataView(NOTHING)
+/** The chunk that came last, from whomever: mostly all come in the same buffer. */
+let lastChunk: Buffer = NOTHING
+let lastData = NO_DATA
 
 /** Splits an inline command as Valkey's `sdssplitargs` does; undefined when quotes do not balance. */
 export function splitWords(line: string): string[] | undefined {

@@ -7,7 +7,7 @@
 import { stringLength } from '../../protocol/rdb/string.js'
 import { Slice } from '../../protocol/slice.js'
 import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
-import { copyBytes, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
+import { INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
 
 /** A value before it is overwritten or deleted. */
 const before = new Slice()
@@ -39,7 +39,7 @@ export class ByteMap extends Table {
       return out.set(value, 0, value.length)
     }
     const at = (word << 2) + 8 + this.keyRoom(ref)
-    return out.set(this.arena.slabs[slab], at, at + length)
+    return out.set(this.arena.slabs[slab], at, at + length, this.arena.views[slab])
   }
 
   /** Sets a field. True when it is new. The slices may not point into this map. */
@@ -64,8 +64,8 @@ export class ByteMap extends Table {
     const words = this.arena.words[slab]
     words[word] = keyRoom | ((keyRoom !== key.end - key.start ? SIDE_KEY : 0) | (aside ? SIDE_VALUE : 0)) << 24
     words[word + 1] = aside ? this.sidePut(value.copy()) : length
-    this.writeKey(ref, (word << 2) + 8, key.buf, key.start, key.end)
-    if (!aside) copyBytes(value.buf, value.start, value.end, this.arena.slabs[slab], (word << 2) + 8 + keyRoom)
+    this.writeKey(ref, (word << 2) + 8, key)
+    if (!aside) value.copyTo(this.arena.slabs[slab], this.arena.views[slab], (word << 2) + 8 + keyRoom)
     this.link(ref)
     this.rdbBytes += stringLength(key) + (this.valuesCount ? stringLength(value) : 0)
     return ref
@@ -100,12 +100,12 @@ export class ByteMap extends Table {
       this.arena.free(ref, room)
       this.relink(ref, to)
     }
+    const toSlab = to >>> UNIT_BITS
     const toWord = (to & UNIT_MASK) << 1
-    const toWords = this.arena.words[to >>> UNIT_BITS]
+    const toWords = this.arena.words[toSlab]
     toWords[toWord] = keyRoom | ((flags & SIDE_KEY) | (aside ? SIDE_VALUE : 0)) << 24
     toWords[toWord + 1] = aside ? this.sidePut(value.copy()) : length
-    if (!aside)
-      copyBytes(value.buf, value.start, value.end, this.arena.slabs[to >>> UNIT_BITS], (toWord << 2) + 8 + keyRoom)
+    if (!aside) value.copyTo(this.arena.slabs[toSlab], this.arena.views[toSlab], (toWord << 2) + 8 + keyRoom)
     this.rdbBytes += longer
   }
 

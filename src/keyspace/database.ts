@@ -16,7 +16,7 @@
 import { Slice } from '../../protocol/slice.js'
 import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 import { EXPIRY_BYTES, HEADER, LAZY, Records, type RecordServices } from './records.js'
-import { copyBytes, HAS_EXPIRY, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE } from './table.js'
+import { HAS_EXPIRY, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE } from './table.js'
 import { isBytesEncoding, type Encoding, type LargeValue, type ValueType } from './types.js'
 
 export type { HoldMode } from './records.js'
@@ -118,7 +118,7 @@ export class Database extends Records {
       return out.set(own.buf, own.start, own.end)
     }
     const at = (word << 2) + HEADER + (flags & HAS_EXPIRY) * EXPIRY_BYTES + (words[word] & 0xffffff)
-    return out.set(this.arena.slabs[slab], at, at + words[word + 1])
+    return out.set(this.arena.slabs[slab], at, at + words[word + 1], this.arena.views[slab])
   }
 
   /** Length of a string or packed value in bytes. */
@@ -215,17 +215,18 @@ export class Database extends Records {
       words[word + 1] = length
       const bytes = this.arena.slabs[slab]
       if (value.buf === bytes) bytes.copyWithin((word << 2) + front, value.start, value.end)
-      else copyBytes(value.buf, value.start, value.end, bytes, (word << 2) + front)
+      else value.copyTo(bytes, this.arena.views[slab], (word << 2) + front)
       return ref
     }
     const to = this.moveFront(ref, front, front + length)
     if ((flags & SIDE_VALUE) !== 0) this.#dropSide(to)
+    const toSlab = to >>> UNIT_BITS
     const toWord = (to & UNIT_MASK) << 1
-    const toWords = this.arena.words[to >>> UNIT_BITS]
+    const toWords = this.arena.words[toSlab]
     toWords[toWord] &= ~((SIDE_VALUE | LAZY) << 24)
     toWords[toWord + 1] = length
     // The old block is freed last: the new bytes may have stood in it.
-    copyBytes(value.buf, value.start, value.end, this.arena.slabs[to >>> UNIT_BITS], (toWord << 2) + front)
+    value.copyTo(this.arena.slabs[toSlab], this.arena.views[toSlab], (toWord << 2) + front)
     this.arena.free(ref, before)
     return to
   }
@@ -326,10 +327,9 @@ export class Database extends Records {
     words[word] = keyRoom | (flags << 24)
     words[word + 1] = side !== undefined ? this.sidePut(side) : length
     words[word + 2] = (type << 28) | (encoding << 24) | this.freshClock()
-    this.writeKey(ref, (word << 2) + HEADER, key.buf, key.start, key.end)
+    this.writeKey(ref, (word << 2) + HEADER, key)
     if (side !== undefined) this.sideBytes += ownBytes(side)
-    else if (bytes !== undefined)
-      copyBytes(bytes.buf, bytes.start, bytes.end, this.arena.slabs[slab], (word << 2) + HEADER + keyRoom)
+    else if (bytes !== undefined) bytes.copyTo(this.arena.slabs[slab], this.arena.views[slab], (word << 2) + HEADER + keyRoom)
     this.link(ref)
     return ref
   }

@@ -28,7 +28,7 @@ const AHEAD_BYTES_MAX = 65536
 
 export class Connection implements SessionLink {
   readonly session: Session
-  readonly parser = new RequestParser()
+  readonly parser: RequestParser
   readonly #args: Args
   readonly #writer: SocketWriter
   /** The parser's command has not run yet: it waits. */
@@ -46,8 +46,9 @@ export class Connection implements SessionLink {
     plain: boolean,
   ) {
     this.#writer = new SocketWriter(socket, () => this.#onRoom(), plain)
-    this.#args = new Args(this.parser.words)
     this.session = engine.openSession(this)
+    this.parser = new RequestParser((window, bounds, count) => this.session.db.approach(window, bounds, count))
+    this.#args = new Args(this.parser.words)
     socket.on('error', () => this.destroy())
     socket.on('close', () => this.#forget())
     socket.on('end', () => this.#forget())
@@ -154,7 +155,7 @@ export class Connection implements SessionLink {
       this.engine.stats.writes++
       // Written at once: the buffer is free again. Otherwise it belongs to the socket now.
       if (!this.#writer.write(reply.buf.subarray(0, reply.pos)) || reply.buf.length > REPLY_KEEP_BYTES)
-        reply.buf = Buffer.from(new ArrayBuffer(65536))
+        reply.renew()
       const { hardBytes } = this.engine.config.clientOutputBufferLimit.normal
       if (hardBytes > 0 && this.#writer.waitingBytes > hardBytes) this.destroy()
     }

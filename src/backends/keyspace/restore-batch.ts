@@ -9,11 +9,10 @@
  * thousand keys costs a few allocations, not thousands.
  */
 import { integerLength, writeInteger } from '../../../protocol/number.js'
-import { Slice } from '../../../protocol/slice.js'
+import { copyBytes, Slice } from '../../../protocol/slice.js'
 import type { Ref } from '../../keyspace/arena.js'
 import type { Database } from '../../keyspace/database.js'
 import { LargePayload, smallPayloadBytes, writeSmallPayload } from '../../keyspace/payload.js'
-import { copyBytes } from '../../keyspace/table.js'
 import type { BatchSource, Piece } from '../../transfer/batch.js'
 
 /** Keys that are held: their names, one behind the other, and their records, which stay where they are meanwhile. */
