@@ -15,7 +15,7 @@
 const WORDS_MAX = 7
 const WORD_BYTES_MAX = 16384
 /** So many commands are found at a time: what they are about to touch should fit the processor's first cache. */
-const COMMANDS_MAX = 32
+export const COMMANDS_MAX = 32
 
 const CR = 13
 const DOLLAR = 36

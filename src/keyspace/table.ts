@@ -18,6 +18,7 @@
  *   first call to the last is returned at least once, however the table grows or shrinks in between.
  */
 import type { Random } from '../random.js'
+import { COMMANDS_MAX, STRIDE_BITS } from '../../protocol/resp/pipeline.js'
 import type { Slice } from '../../protocol/slice.js'
 import { Arena, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 
@@ -47,7 +48,11 @@ const PROBE_BYTES_MAX = 64
 /** Which bytes of a last word of 0 to 3 bytes count. */
 const TAIL_MASKS = new Int32Array([0, 0xff, 0xffff, 0xffffff])
 
-const approached = new Int32Array(64)
+/** What `approach` knows of each key. */
+const hashes = new Int32Array(COMMANDS_MAX)
+const refs = new Int32Array(COMMANDS_MAX)
+/** 32-bit words in a line of the processor's cache. */
+const LINE_WORDS = 16
 
 /** 32-bit hash of bytes, four at a time, seeded per process so that nobody can aim at one bucket. */
 export function hashBytes(buf: Buffer, start: number, end: number): number {
@@ -116,19 +121,27 @@ export class Table {
    */
   approach(buf: Buffer, bounds: Int32Array, count: number): void {
     const { slots, mask } = this
+    const wrap = (mask << 1) | 1
     const slabs = this.arena.words
     for (let i = 0; i < count; i++) {
-      const at = i << 4
-      approached[i] = bounds[at] < 2 ? 1 : ((hashBytes(buf, bounds[at + 4], bounds[at + 5]) & mask) << 1) + 1
+      const at = i << STRIDE_BITS
+      hashes[i] = bounds[at] < 2 ? 0 : hashBytes(buf, bounds[at + 4], bounds[at + 5])
     }
-    for (let i = 0; i < count; i++) approached[i] = slots[approached[i]]
     let seen = 0
+    for (let i = 0; i < count; i++) seen ^= slots[(hashes[i] & mask) << 1]
     for (let i = 0; i < count; i++) {
-      const ref = approached[i]
+      const h = hashes[i]
+      let at = (h & mask) << 1
+      while (slots[at] !== h && slots[at + 1] !== 0) at = (at + 2) & wrap
+      refs[i] = slots[at + 1]
+    }
+    for (let i = 0; i < count; i++) {
+      const ref = refs[i]
       if (ref === 0 || ref === MOVED) continue
       const words = slabs[ref >>> UNIT_BITS]
       const at = (ref & UNIT_MASK) << 1
-      seen ^= words[at] ^ words[Math.min(at + 16, words.length - 1)]
+      const last = words.length - 1
+      seen ^= words[at] ^ words[Math.min(at + LINE_WORDS, last)] ^ words[Math.min(at + 2 * LINE_WORDS, last)]
     }
     this.approachSum = seen
   }
