@@ -8,7 +8,7 @@
  * here, the parser would accept with the same words.
  *
  * Knowing several commands at once is worth more than the quick parse: their keys can be looked for together, so that
- * the waits for memory overlap (see Table.approach).
+ * the waits for memory overlap (see Table.lookAhead).
  */
 
 /** Commands with more words, and longer words, are the parser's; both stay within the limits of clients that have not authenticated. */

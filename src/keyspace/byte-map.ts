@@ -42,6 +42,11 @@ export class ByteMap extends Table {
     return out.set(this.arena.slabs[slab], at, at + length, this.arena.views[slab])
   }
 
+  /** Readies the fields that are word `word` of each of these commands; see Table.lookAhead. */
+  approach(buf: Buffer, bounds: Int32Array, count: number, word: number): void {
+    this.lookAhead(buf, bounds, count, word)
+  }
+
   /** Sets a field. True when it is new. The slices may not point into this map. */
   set(key: Slice, value: Slice): boolean {
     const ref = this.find(key.buf, key.start, key.end)

@@ -13,6 +13,7 @@
  * Packed values (listpack, intset) are edited by writing the new bytes elsewhere and storing them with
  * `replaceBytes`; a Slice that points into the database is valid only until the next change of any key.
  */
+import { STRIDE_BITS } from '../../protocol/resp/pipeline.js'
 import { Slice } from '../../protocol/slice.js'
 import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 import { EXPIRY_BYTES, HEADER, LAZY, Records, type RecordServices } from './records.js'
@@ -91,6 +92,17 @@ export class Database extends Records {
       return 0
     }
     return ref
+  }
+
+  /**
+   * Readies what a pipeline of commands is about to ask for (see Table.lookAhead): their keys, or the elements of the
+   * one key that they are all for, as the first two tell.
+   */
+  approach(buf: Buffer, bounds: Int32Array, count: number): void {
+    if (!isOneKey(buf, bounds)) return this.lookAhead(buf, bounds, count, 1)
+    const ref = this.find(buf, bounds[KEY_START], bounds[KEY_END])
+    if (ref === 0 || (this.flagsOf(ref) & (SIDE_VALUE | LAZY)) !== SIDE_VALUE || isBytesEncoding(this.encodingOf(ref))) return
+    ;(this.side[this.valueWord(ref)] as LargeValue).approach?.(buf, bounds, count)
   }
 
   isExpired(ref: Ref): boolean {
@@ -425,6 +437,21 @@ export class Database extends Records {
   get usedBytes(): number {
     return this.arena.usedBytes + this.slotBytes + this.sideBytes + this.volatileBytes
   }
+}
+
+/** Where `bounds` has the key of the first command. */
+const KEY_START = 4
+const KEY_END = 5
+const STRIDE = 1 << STRIDE_BITS
+
+/** Whether the first two of several commands name the same key. */
+function isOneKey(buf: Buffer, bounds: Int32Array): boolean {
+  if (bounds[0] < 2 || bounds[STRIDE] < 2) return false
+  const end = bounds[KEY_END]
+  let j = bounds[STRIDE + KEY_START]
+  if (bounds[STRIDE + KEY_END] - j !== end - bounds[KEY_START]) return false
+  for (let i = bounds[KEY_START]; i < end; i++, j++) if (buf[i] !== buf[j]) return false
+  return true
 }
 
 /** What a long value that has just grown is given: twice its length, at most 1 MB more. */

@@ -66,6 +66,10 @@ export class LargeHash implements LargeValue {
     return copy
   }
 
+  approach(buf: Buffer, bounds: Int32Array, count: number): void {
+    this.fields.approach(buf, bounds, count, 2)
+  }
+
   /** Removes a field. False when it was not there. */
   delete(field: Slice): boolean {
     if (!this.fields.delete(field)) return false

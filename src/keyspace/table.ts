@@ -48,7 +48,7 @@ const PROBE_BYTES_MAX = 64
 /** Which bytes of a last word of 0 to 3 bytes count. */
 const TAIL_MASKS = new Int32Array([0, 0xff, 0xffff, 0xffffff])
 
-/** What `approach` knows of each key. */
+/** What `lookAhead` knows of each key. */
 const hashes = new Int32Array(COMMANDS_MAX)
 const refs = new Int32Array(COMMANDS_MAX)
 /** 32-bit words in a line of the processor's cache. */
@@ -115,17 +115,18 @@ export class Table {
   }
 
   /**
-   * Looks at the slots and records of keys that are about to be asked for: `bounds` as a Pipeline has them, the key
-   * being word 1. Each look is a wait for memory, and the waits of one loop overlap, as those of the commands
+   * Looks at the slots and records of keys that are about to be asked for: `bounds` as a Pipeline has them, and which
+   * word of each command is the key. Each look is a wait for memory, and the waits of one loop overlap, as those of the commands
    * themselves would not. It changes nothing, and may look in vain.
    */
-  approach(buf: Buffer, bounds: Int32Array, count: number): void {
+  protected lookAhead(buf: Buffer, bounds: Int32Array, count: number, word: number): void {
     const { slots, mask } = this
     const wrap = (mask << 1) | 1
     const slabs = this.arena.words
     for (let i = 0; i < count; i++) {
       const at = i << STRIDE_BITS
-      hashes[i] = bounds[at] < 2 ? 0 : hashBytes(buf, bounds[at + 4], bounds[at + 5])
+      const key = at + 2 + 2 * word
+      hashes[i] = bounds[at] > word ? hashBytes(buf, bounds[key], bounds[key + 1]) : 0
     }
     let seen = 0
     for (let i = 0; i < count; i++) seen ^= slots[(hashes[i] & mask) << 1]
@@ -143,11 +144,11 @@ export class Table {
       const last = words.length - 1
       seen ^= words[at] ^ words[Math.min(at + LINE_WORDS, last)] ^ words[Math.min(at + 2 * LINE_WORDS, last)]
     }
-    this.approachSum = seen
+    this.lookSum = seen
   }
 
-  /** Only there so that the looks of `approach` are not left out by a compiler that sees no use in them. */
-  approachSum = 0
+  /** Only there so that the looks of `lookAhead` are not left out by a compiler that sees no use in them. */
+  protected lookSum = 0
 
   /** `find` for a key held by a Slice. */
   findKey(key: Slice): Ref {
