@@ -21,8 +21,11 @@ const OUTPUT_PAUSE_BYTES = 64 * 1024 * 1024
 const FLUSH_BYTES = 1024 * 1024
 /** A reply buffer that grew beyond this is given back. */
 const REPLY_KEEP_BYTES = 1024 * 1024
-/** A full buffer that took longer than this was many commands: others come before the next one. */
-const LONG_CHUNK_MS = 0.5
+/**
+ * A full buffer that took longer than this was many commands: others come before the next one. A full buffer of one
+ * long value is copied, and its checksum taken, in less.
+ */
+const LONG_CHUNK_MS = 0.1
 /** Requests that a client may send ahead while its session waits. */
 const AHEAD_BYTES_MAX = 65536
 
