@@ -202,7 +202,7 @@ t.test('commands found ahead are those found byte by byte', (t) => {
       t.equal(window.latin1Slice(bounds[2], bounds[3]).length > 0, true, 'the first word of the first command')
     })
     const found = parse([bytes], parser)
-    t.same(found, parse(split(bytes, () => 1)), `${JSON.stringify(between.slice(0, 30))}`)
+    t.same(found, parse(split(bytes, () => 1)), JSON.stringify(between.slice(0, 30)))
     t.ok(ahead[0] >= 3 && ahead.length >= 3, `several at once: ${ahead.join(' ')}`)
   }
   for (const wrong of ['*2\r\n$3\r\nGET\r\n$01\r\nk\r\n', '*02\r\n$3\r\nGET\r\n$1\r\nk\r\n', '*2\r\n$3\r\nGET\r\n5\r\n', '*2\r\n$3\r\nGET\r\n$x\r\n', '*x\r\n', '*2\r\n$-1\r\n'])
