@@ -263,6 +263,10 @@ export class RequestParser {
         this.#pos = at + 2
         return value
       }
+    } else if (first === 48 && at + 2 < end && window[at + 1] === CR) {
+      // The empty word: the key of every MIGRATE ... KEYS.
+      this.#pos = at + 3
+      return 0
     }
     return this.#readOddHeader(kind)
   }
