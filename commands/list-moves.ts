@@ -5,22 +5,22 @@ import { SYNTAX } from '../src/errors.js'
 import { ListCursor } from '../src/keyspace/list-cursor.js'
 import { createList, dropElement, growList, listSize, pushElement, seekList } from '../src/keyspace/list-value.js'
 import { encodingOfString } from '../src/keyspace/string.js'
-import { copyBytes } from '../src/keyspace/table.js'
 import { INT, LIST } from '../src/keyspace/types.js'
-import { Slice } from '../protocol/slice.js'
+import { dataView, Slice } from '../protocol/slice.js'
 import { settleRemoval } from './list-removal.js'
 
 const cursor = new ListCursor()
 const element = new Slice()
 const scratch = Buffer.allocUnsafeSlow(16384)
+const scratchData = dataView(scratch)
 
 /** Copies the element under the cursor out of the database, because its list is about to change. */
 function takeElement(): Slice {
   cursor.get(element)
   const length = element.length
   if (length > scratch.length) return element.set(element.copy(), 0, length)
-  copyBytes(element.buf, element.start, element.end, scratch, 0)
-  return element.set(scratch, 0, length)
+  element.copyTo(scratch, scratchData, 0)
+  return element.set(scratch, 0, length, scratchData)
 }
 
 function move(call: Call, fromHead: boolean, toHead: boolean): void {

@@ -10,7 +10,7 @@ import type { Call } from '../src/engine/call.js'
 import { INDEX_OUT_OF_RANGE, NO_SUCH_KEY, replyError, SYNTAX } from '../src/errors.js'
 import { ListCursor } from '../src/keyspace/list-cursor.js'
 import {
-  createList, growList, insertElement, listSize, pushElement, replaceElement, seekList, shrinkList,
+  createList, growList, insertElement, largeOf, listSize, pushElement, replaceElement, seekList, shrinkList,
 } from '../src/keyspace/list-value.js'
 import { LIST } from '../src/keyspace/types.js'
 import { Slice } from '../protocol/slice.js'
@@ -30,6 +30,12 @@ function push(call: Call, atHead: boolean, onlyExisting: boolean, event: string)
   const limit = call.config.listMaxListpackSize
   let ref = call.write(keyName, LIST)
   if (ref === 0 && onlyExisting) return call.reply.integer(0)
+  const large = ref === 0 ? undefined : largeOf(db, ref)
+  if (large !== undefined) {
+    for (let i = 2; i < args.count; i++) large.push(args.at(i), atHead)
+    call.reply.integer(large.size)
+    return call.changed(keyName, 'l', event)
+  }
   let bytes = 0
   for (let i = 2; i < args.count; i++) bytes += args.at(i).length
   const count = args.count - 2

@@ -16,6 +16,8 @@
  * 8. A payload version that the target refuses is lowered, the value encoded again.
  * 9. What became of every key is told: the reply is Redis' own; statistics and report say more.
  *
+ *     [take link that is ready] ----> streamed at once: no promise between the command and its RESTOREs, nor
+ *         | there is none             between the last reply and ours; all else goes on below   #run
  *     [take link] --fault--> IOERR connecting / writing
  *         |  #open
  *     [prepare: AUTH, SELECT] --refused--> "Target instance replied with error"
@@ -80,6 +82,18 @@ const IN_FLIGHT = 'TRYAGAIN Key is in flight to another server.'
 
 type KeyState = 'pending' | 'moved' | 'refused'
 
+type Done = (error: ReplyError | undefined) => void
+
+/** How a pass over a link ended: with a fault of the link, with an error that nothing should throw, or well. */
+type StreamEnd = (fault: LinkFault | undefined, failure?: unknown) => void
+
+/** A pass that has ended. */
+interface Begun {
+  readonly link: Link
+  readonly fault: LinkFault | undefined
+  readonly failure: unknown
+}
+
 export class MigrateJob {
   readonly #states: KeyState[]
   /** Keys that were sent in an attempt whose replies were lost. */
@@ -110,23 +124,49 @@ export class MigrateJob {
     this.#version = links.versionFor(order.target, RDB_VERSION)
   }
 
-  /** Moves the keys. Returns the reply's error, or undefined for +OK. Never throws. */
-  async run(): Promise<ReplyError | undefined> {
+  /**
+   * Moves the keys; `done` is told the reply's error, or undefined for +OK, in the turn in which it is known.
+   * Never throws.
+   */
+  run(done: Done): void {
+    const { links, order, engine } = this
+    const link = links.takeReady(order.target, order.timeoutMs, order.targetDb)
+    if (link === undefined) {
+      void this.#goOn(undefined, done)
+      return
+    }
+    this.#stream(link, undefined, (fault, failure) => {
+      if (fault !== undefined || failure !== undefined || !this.#isAllMoved) {
+        void this.#goOn({ link, fault, failure }, done)
+        return
+      }
+      links.give(link, engine.clock.nowMs)
+      this.#finish()
+      done(undefined)
+    })
+  }
+
+  get #isAllMoved(): boolean {
+    return this.#firstError === undefined && this.#versionRefused.length === 0
+  }
+
+  /** All that takes more than one pass over a link that was there; begins with how that pass ended, if there was one. */
+  async #goOn(begun: Begun | undefined, done: Done): Promise<void> {
     let error: ReplyError | undefined
     try {
-      error = await this.#attempt()
+      error = await this.#attempt(begun)
     } catch (unexpected) {
       error = replyError(`ERR internal error in 'migrate': ${(unexpected as Error).message}`)
       this.engine.stats.unexpectedErrors++
     }
     this.#finish()
     if (error !== undefined) this.stats.lastError = error.line
-    return error
+    done(error)
   }
 
-  async #attempt(): Promise<ReplyError | undefined> {
-    for (;;) {
-      const outcome = await this.#useLink((link) => this.#move(link))
+  async #attempt(first: Begun | undefined): Promise<ReplyError | undefined> {
+    for (let begun = first; ; begun = undefined) {
+      const outcome = await this.#useLink((link) => this.#move(link, begun), begun?.link)
       if (outcome === undefined || outcome instanceof ReplyError) return outcome
       if (this.#busy.length > 0 && !outcome.timedOut) await this.#useLink((link) => this.#settleBusy(link))
       this.stats.faults++
@@ -144,17 +184,21 @@ export class MigrateJob {
     return !this.#states.includes('moved')
   }
 
-  /** Does `work` on a prepared link of its own. */
-  async #useLink(work: (link: Link) => Promise<LinkFault | undefined>): Promise<ReplyError | LinkFault | undefined> {
+  /** Does `work` on a prepared link of its own, or on the one that is in use already. */
+  async #useLink(
+    work: (link: Link) => Promise<LinkFault | undefined>, inUse?: Link,
+  ): Promise<ReplyError | LinkFault | undefined> {
     const { order, links } = this
-    let link: Link | undefined
+    let link = inUse
     try {
-      link = await links.take(order.target, order.timeoutMs, this.#retried)
-      await link.ready()
-      const refusal = await link.prepare(order.targetDb)
-      if (refusal !== undefined) {
-        link.db = undefined
-        return this.#targetError(refusal)
+      if (link === undefined) {
+        link = await links.take(order.target, order.timeoutMs, this.#retried)
+        await link.ready()
+        const refusal = await link.prepare(order.targetDb)
+        if (refusal !== undefined) {
+          link.db = undefined
+          return this.#targetError(refusal)
+        }
       }
       const fault = await work(link)
       if (fault !== undefined) return fault
@@ -171,12 +215,13 @@ export class MigrateJob {
     }
   }
 
-  async #move(link: Link): Promise<LinkFault | undefined> {
-    let fault = await this.#stream(link, undefined)
+  async #move(link: Link, begun: Begun | undefined): Promise<LinkFault | undefined> {
+    if (begun?.failure !== undefined) throw begun.failure
+    let fault = begun === undefined ? await this.#streamed(link, undefined) : begun.fault
     while (fault === undefined) {
       const again = this.#lowerVersion()
       if (again === undefined) return this.#settleBusy(link)
-      fault = await this.#stream(link, again)
+      fault = await this.#streamed(link, again)
       if (again.some((i) => this.#states[i] === 'moved')) this.links.learnVersion(this.order.target, this.#version)
     }
     return fault
@@ -190,32 +235,43 @@ export class MigrateJob {
 
   #versionRefused: number[] = []
 
-  #stream(link: Link, chosen: readonly number[] | undefined): Promise<LinkFault | undefined> {
+  #streamed(link: Link, chosen: readonly number[] | undefined): Promise<LinkFault | undefined> {
+    return new Promise((done, fail) => this.#stream(link, chosen, (fault, failure) => {
+      if (failure === undefined) done(fault)
+      else fail(failure)
+    }))
+  }
+
+  /** Sends all keys, or the chosen ones, and settles their replies. `end` is told how it ended, once. */
+  #stream(link: Link, chosen: readonly number[] | undefined, end: StreamEnd): void {
     const { order } = this
     const again = chosen ?? (this.#retried ? this.#pending() : undefined)
     const source = new RestoreBatch(this.db, this.names, again?.filter((i) => this.#holdAgain(i)), {
       replace: order.replace, command: order.asking ? 'RESTORE-ASKING' : 'RESTORE', version: this.#version,
       cautious: this.#retried,
-      ...(order.copy && { onEncoded: (i: number) => this.#release(i) }),
+      ...(order.copy && { onEncoded: (i: number) => this.#releaseEncoded(i) }),
     })
     this.#versionRefused = []
-    return new Promise((done, fail) => {
-      const finished = (failure: unknown): void => {
-        if (!(failure instanceof Premature)) return failure === undefined ? done(undefined) : fail(failure)
+    const batch = new Batch(source, link, {
+      settle: (i, error) => this.#settle(source.nameOf(i), error),
+      settledSome: () => this.#tell(),
+      finished: (failure) => {
+        if (!(failure instanceof Premature)) return end(undefined, failure)
         link.close()
-        done(new LinkFault('protocol', false, failure.message))
-      }
-      const batch = new Batch(source, link, (i, error) => this.#settle(source.nameOf(i), error), finished)
-      link.onFault = (fault) => {
-        batch.stop()
-        this.#brokeWithin = batch.brokeWithin
-        for (let i = 0; i < source.count; i++)
-          if (batch.wasSent(i) && this.#states[source.nameOf(i)] === 'pending') this.#doubtful.add(source.nameOf(i))
-        done(fault.kind === 'read' && !batch.allSent ? new LinkFault('write', fault.timedOut, fault.message) : fault)
-      }
-      if (link.fault !== undefined) return link.onFault(link.fault)
-      batch.start()
+        end(new LinkFault('protocol', false, failure.message))
+      },
     })
+    link.onFault = (fault) => {
+      // Every key has its answer: this is about what came behind.
+      if (batch.isComplete) return
+      batch.stop()
+      this.#brokeWithin = batch.brokeWithin
+      for (let i = 0; i < source.count; i++)
+        if (batch.wasSent(i) && this.#states[source.nameOf(i)] === 'pending') this.#doubtful.add(source.nameOf(i))
+      end(fault.kind === 'read' && !batch.allSent ? new LinkFault('write', fault.timedOut, fault.message) : fault)
+    }
+    if (link.fault === undefined || batch.isComplete) batch.start()
+    else link.onFault(link.fault)
   }
 
   #pending(): number[] {
@@ -269,20 +325,29 @@ export class MigrateJob {
     if (engine.services.propagate !== undefined) this.#deleted.push(key.copy())
   }
 
-  /** The key is no longer held by this job. Whoever waits for it is woken at the end of this turn. */
+  /** The key is no longer held by this job. Whoever waits for it is woken by `#tell`, before this turn is over. */
   #release(i: number): void {
     if (!this.#held[i]) return
     this.#held[i] = false
-    this.engine.holds.release(this.db, this.names.at(i, this.#key))
+    this.engine.holds.release(this.db, this.names.refOf(i))
+  }
+
+  /** A copy of the key is on its way: the key itself is free. */
+  #releaseEncoded(i: number): void {
+    this.#release(i)
     if (this.#tellDue) return
     this.#tellDue = true
-    queueMicrotask(() => this.#tell())
+    queueMicrotask(() => {
+      this.#tellDue = false
+      this.#tell()
+    })
   }
 
   /** A copy that is sent a second time is held again; false when somebody else holds the key by now. */
   #holdAgain(i: number): boolean {
     if (this.#held[i]) return true
     const ref = this.db.lookup(this.names.at(i, this.#key))
+    this.names.setRef(i, ref)
     if (ref === 0) return true
     if (this.db.holdOf(ref) !== undefined) {
       this.#refuse(i, IN_FLIGHT)
@@ -298,7 +363,6 @@ export class MigrateJob {
    * the same name, or its DEL would come too late.
    */
   #tell(): void {
-    this.#tellDue = false
     if (this.#deleted.length > 0) this.engine.services.propagate?.(this.db, ['DEL', ...this.#deleted.splice(0)])
     this.engine.wake()
   }
@@ -330,6 +394,7 @@ export class MigrateJob {
       const ref = this.db.findKey(key)
       if (payload !== undefined && ref !== 0 && this.#equals(ref, payload)) this.#acknowledge(i)
       else this.#refuse(i, 'BUSYKEY Target key name already exists.')
+      this.#tell()
     }
   }
 

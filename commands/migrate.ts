@@ -17,6 +17,20 @@ const DEFAULT_TIMEOUT_MS = 1000
 export interface Migrations {
   readonly links: LinkCache
   readonly stats: MigrateStats
+  readonly texts: { readonly host: WordText, readonly port: WordText, readonly db: WordText }
+}
+
+/** The text of a word that is mostly the same as the time before: then no string is made. */
+class WordText {
+  readonly #last = new Slice()
+  #text = ''
+
+  of(word: Slice): string {
+    if (word.equals(this.#last)) return this.#text
+    const bytes = word.copy()
+    this.#last.set(bytes, 0, bytes.length)
+    return (this.#text = word.toString())
+  }
 }
 
 const migrations = new WeakMap<Engine, Migrations>()
@@ -27,6 +41,7 @@ export function migrationsOf(engine: Engine): Migrations {
     found = {
       links: new LinkCache(engine.random),
       stats: { moved: 0, copied: 0, refused: 0, faults: 0, retries: 0, lastError: '' },
+      texts: { host: new WordText(), port: new WordText(), db: new WordText() },
     }
     migrations.set(engine, found)
   }
@@ -105,23 +120,23 @@ export const migrate = command({
   syntax: 'host port <key | ""> destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] [KEYS key [key ...]]',
 }, (call) => {
   const { args, engine, db } = call
+  const { links, stats, texts } = migrationsOf(engine)
   const words = readWords(args)
   const timeout = args.integer(5)
-  args.int64(4)
+  args.integer(4)
   const order: MigrateOrder = {
     target: {
-      host: args.at(1).toString(), port: portOf(args.at(2).latin1()), user: words.user, password: words.password,
+      host: texts.host.of(args.at(1)), port: portOf(texts.port.of(args.at(2))), user: words.user, password: words.password,
       tls: engine.config.tlsCluster ? tlsOptions(call) : undefined,
     },
-    targetDb: args.at(4).latin1(), timeoutMs: timeout <= 0 ? DEFAULT_TIMEOUT_MS : timeout,
+    targetDb: texts.db.of(args.at(4)), timeoutMs: timeout <= 0 ? DEFAULT_TIMEOUT_MS : timeout,
     copy: words.copy, replace: words.replace, asking: engine.config.clusterEnabled,
   }
   const names = holdKeys(call, words)
   if (names.count === 0) return call.reply.simple('NOKEY')
-  const { links, stats } = migrationsOf(engine)
   const { command: { stats: callStats } } = call
   const suspension = call.suspend()
-  void new MigrateJob(engine, links, stats, db, names, order).run().then((error) =>
+  new MigrateJob(engine, links, stats, db, names, order).run((error) =>
     suspension.finish((reply) => {
       if (error === undefined) return reply.ok()
       reply.error(error.line)
@@ -142,7 +157,7 @@ function holdKeys(call: Call, words: Words): KeyNames {
     else engine.keyspace.stats.hits++
     if (ref === 0 || db.holdOf(ref) !== undefined) continue
     engine.holds.add(db, ref, words.copy ? 'write' : 'all')
-    names.add(name)
+    names.add(name, ref)
   }
   return names
 }

@@ -1,5 +1,6 @@
 /** DUMP, RESTORE, RESTORE-ASKING and MIGRATE: keys leaving and arriving. */
 import type { Slice } from '../protocol/slice.js'
+import type { Int64 } from '../protocol/uint64.js'
 import { rerun, type Call } from '../src/engine/call.js'
 import { command, key, type Command, type CommandSpec } from '../src/engine/command.js'
 import { BAD_PAYLOAD, BAD_PAYLOAD_FOOTER, BUSY_KEY, replyError, SYNTAX } from '../src/errors.js'
@@ -54,8 +55,8 @@ function restore(call: Call): void {
   const name = args.at(1)
   const words = readRestoreWords(call)
   if (!words.replace && db.lookup(name) !== 0) throw BUSY_KEY
-  const ttl = args.int64(2)
-  if (ttl < 0n) throw BAD_TTL
+  const ttl = args.exactInteger(2)
+  if (ttl < 0) throw BAD_TTL
   const payload = args.at(3)
   const verdict = verifyPayload(payload, call.config, engine.skipChecksum)
   if (!(verdict instanceof SlicedCheck)) return store(call, name, ttl, words, verdict)
@@ -64,13 +65,13 @@ function restore(call: Call): void {
   storeLater(call, ttl, words, verdict)
 }
 
-function store(call: Call, name: Slice, ttl: bigint, words: RestoreWords, verdict: Verdict): void {
+function store(call: Call, name: Slice, ttl: Int64, words: RestoreWords, verdict: Verdict): void {
   if (verdict === 'footer') throw BAD_PAYLOAD_FOOTER
   if (verdict === 'data') throw BAD_PAYLOAD
   const { db, engine } = call
   const existed = words.replace && db.lookup(name) !== 0
   const now = call.clock.nowMs
-  const at = ttl === 0n ? undefined : BigInt.asIntN(64, words.absolute ? ttl : ttl + BigInt(now))
+  const at = ttl === 0 ? undefined : BigInt.asIntN(64, BigInt(ttl) + (words.absolute ? 0n : BigInt(now)))
   if (at !== undefined && at <= BigInt(now)) {
     if (existed) {
       db.delete(name)
@@ -95,7 +96,7 @@ function store(call: Call, name: Slice, ttl: bigint, words: RestoreWords, verdic
 }
 
 /** A payload whose check takes long is checked a turn at a time, the session waiting; then it is stored at once. */
-function storeLater(call: Call, ttl: bigint, words: RestoreWords, check: SlicedCheck): void {
+function storeLater(call: Call, ttl: Int64, words: RestoreWords, check: SlicedCheck): void {
   const { engine, session } = call
   const copied: Buffer[] = []
   for (let i = 0; i < call.args.count; i++) copied.push(i === 3 ? check.payload.buf : call.args.at(i).copy())

@@ -14,16 +14,27 @@ declare global {
   }
 }
 
+/** Longer runs are copied faster by `Buffer.copy`. */
+const COPIED_HERE_MAX = 192
+
+/** All of a Buffer as a DataView. */
+export function dataView(buf: Buffer): DataView {
+  return new DataView(buf.buffer, buf.byteOffset, buf.length)
+}
+
 /** A view of bytes; valid as long as what lies under it. */
 export class Slice {
   buf: Buffer
   start: number
   end: number
+  /** All of `buf`, where whoever set it has a DataView at hand; see `copyTo`. */
+  data: DataView | undefined
 
   constructor(buf: Buffer = EMPTY, start = 0, end = buf.length) {
     this.buf = buf
     this.start = start
     this.end = end
+    this.data = undefined
   }
 
   /** The bytes of a string, as UTF-8 (or `'latin1'`, one byte a character). */
@@ -32,10 +43,11 @@ export class Slice {
   }
 
   /** Points this slice elsewhere and returns it. */
-  set(buf: Buffer, start: number, end: number): this {
+  set(buf: Buffer, start: number, end: number, data?: DataView): this {
     this.buf = buf
     this.start = start
     this.end = end
+    this.data = data
     return this
   }
 
@@ -93,6 +105,19 @@ export class Slice {
     return out
   }
 
+  /**
+   * Copies the bytes to `to[at..]`, which they must not overlap; `toData` is all of `to`. `Buffer.copy` makes an
+   * object for every call and takes 60 to 90 ns; most values are copied faster in steps of four bytes.
+   */
+  copyTo(to: Buffer, toData: DataView, at: number): void {
+    const from = this.data
+    const { start, end } = this
+    const length = end - start
+    if (length > COPIED_HERE_MAX || (from === undefined && length > 32)) this.buf.copy(to, at, start, end)
+    else if (from !== undefined && length >= 4) copyWords(from, start, end, toData, at)
+    else for (let i = start, j = at; i < end; i++, j++) to[j] = this.buf[i]
+  }
+
   /** A Buffer over the same memory: valid only as long as the bytes below stay. */
   view(): Buffer {
     return this.buf.subarray(this.start, this.end)
@@ -100,3 +125,24 @@ export class Slice {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+/** Copies bytes where no DataViews are at hand: short runs one by one, which beats a call into native code. */
+export function copyBytes(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
+  if (end - start > 32) from.copy(to, at, start, end)
+  else for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]
+}
+
+/** Copies at least four bytes; the last step may write some of them a second time. */
+function copyWords(from: DataView, start: number, end: number, to: DataView, at: number): void {
+  let i = start
+  let j = at
+  for (const last = end - 16; i <= last; i += 16, j += 16) {
+    to.setInt32(j, from.getInt32(i, true), true)
+    to.setInt32(j + 4, from.getInt32(i + 4, true), true)
+    to.setInt32(j + 8, from.getInt32(i + 8, true), true)
+    to.setInt32(j + 12, from.getInt32(i + 12, true), true)
+  }
+  const last = end - 4
+  for (; i < last; i += 4, j += 4) to.setInt32(j, from.getInt32(i, true), true)
+  to.setInt32(j + last - i, from.getInt32(last, true), true)
+}

@@ -50,6 +50,8 @@ async function bundlePrograms(esbuild) {
       keepNames: true,
       legalComments: 'none',
       external: EXTERNAL,
+      // A script that comes out of V8's code cache has no import().
+      supported: { 'dynamic-import': false },
       define: { 'import.meta.url': 'keyferryUrl' },
       banner: { js: "const keyferryUrl=require('node:url').pathToFileURL(__filename).href;" },
       logLevel: 'warning',
@@ -71,7 +73,7 @@ const bundle = __filename.replace(/\\.js$/, '.bundle.js');
 let cachedData;
 try { cachedData = fs.readFileSync(bundle + '.cache'); } catch {}
 const source = '(function (exports, require, module, __filename, __dirname) {' + fs.readFileSync(bundle, 'latin1') + '\\n})';
-const script = new vm.Script(source, { filename: bundle, cachedData, importModuleDynamically: vm.constants && vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
+const script = new vm.Script(source, { filename: bundle, cachedData });
 if (process.env.KEYFERRY_CODE_CACHE) process.once('message', () => { fs.writeFileSync(bundle + '.cache', script.createCachedData()); process.exit(0); });
 script.runInThisContext()(exports, require, module, bundle, __dirname);
 `

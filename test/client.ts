@@ -243,22 +243,26 @@ export class RespClient {
   private readonly unclaimed: Received[] = []
   private failure: Error | undefined
 
-  private constructor(private readonly socket: net.Socket) {
+  private constructor(private readonly socket: net.Socket, about: (() => string) | undefined) {
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()))
     socket.on('data', (chunk: Buffer) => this.take(chunk))
-    socket.on('error', (error) => this.fail(new ConnectionClosed(error.message)))
-    socket.on('close', () => this.fail(new ConnectionClosed('connection closed by the server')))
+    const lost = (reason: string): void => this.fail(new ConnectionClosed(about === undefined ? reason : `${reason}; ${about()}`))
+    socket.on('error', (error) => lost(error.message))
+    socket.on('close', () => lost('connection closed by the server'))
   }
 
-  /** Connects to 127.0.0.1:port, or to a unix socket when given a path. Rejects with ConnectionClosed. */
-  static connect(target: number | string): Promise<RespClient> {
+  /**
+   * Connects to 127.0.0.1:port, or to a unix socket when given a path. Rejects with ConnectionClosed.
+   * `about` is asked what there is to say about the server when the connection is lost.
+   */
+  static connect(target: number | string, about?: () => string): Promise<RespClient> {
     return new Promise((resolve, reject) => {
       const socket = typeof target === 'number' ? net.connect({ port: target, host: '127.0.0.1', noDelay: true }) : net.connect(target)
       const refuse = (error: Error): void => reject(new ConnectionClosed(error.message))
       socket.once('error', refuse)
       socket.once('connect', () => {
         socket.removeListener('error', refuse)
-        resolve(new RespClient(socket))
+        resolve(new RespClient(socket, about))
       })
     })
   }

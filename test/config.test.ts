@@ -18,8 +18,7 @@ import {
   quoteArgument,
   splitArguments
 } from '../src/config/index.js'
-import { quote } from './client.js'
-import type { RespClient } from './client.js'
+import { RespClient, quote } from './client.js'
 import { freePort, peerProgram, skipWithout, startPeer } from './peers.js'
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'keyferry-config-'))
@@ -376,7 +375,6 @@ t.test('CONFIG REWRITE without a file, of a file that is gone, and where it cann
 })
 
 async function connectWhenReady(port: number): Promise<RespClient> {
-  const { RespClient } = await import('./client.js')
   for (let attempt = 0; attempt < 200; attempt++) {
     try {
       return await RespClient.connect(port)
@@ -396,6 +394,8 @@ interface Run {
   /** Resolves when the output matches, or when the program has ended. */
   until(pattern: RegExp): Promise<string>
   kill(signal: NodeJS.Signals): void
+  /** Nobody reads any more what it says. */
+  closeOutput(): void
 }
 
 /** Runs one of the programs in a folder of its own. */
@@ -430,7 +430,7 @@ function run(t: Test, program: string, words: readonly string[], options: { cwd?
       watchers.add(check)
       check()
     })
-  return { pid: child.pid ?? 0, ended, until, kill: signal => void child.kill(signal) }
+  return { pid: child.pid ?? 0, ended, until, kill: signal => void child.kill(signal), closeOutput: () => void child.stdout.destroy() }
 }
 
 const emptyFolder = (): string => mkdtempSync(join(FOLDER, 'empty-'))
@@ -446,7 +446,6 @@ t.test('keyferry-server from start to end', async t => {
   const lines = out.trimEnd().split('\n')
   t.match(out, new RegExp(` PID: ${server.pid}\\n[^]*Ready to accept connections tcp\\n`))
   for (const line of lines.slice(0, -1)) t.match(line, LOG_LINE)
-  const { RespClient } = await import('./client.js')
   const client = await RespClient.connect(port)
   t.equal(await client.text('PING'), '+PONG')
   t.equal(await client.text('CONFIG', 'GET', 'port'), `["port", "${port}"]`, 'the port it took')
@@ -525,7 +524,9 @@ t.test('questions and refusals on the command line', async t => {
     [UMBRELLA, ['--help'], 0, /Usage: keyferry <verb>/, /^$/],
     [UMBRELLA, [], 1, /^$/, /Usage: keyferry <verb>/],
     [UMBRELLA, ['pin'], 1, /^$/, /keyferry has no verb 'pin'/],
-    [UMBRELLA, ['ping', 'http://x'], 1, /^$/, /^Usage: keyferry ping/]
+    [UMBRELLA, ['ping', 'http://x'], 1, /^$/, /^Usage: keyferry ping/],
+    [UMBRELLA, ['demo', '--help'], 0, /^Usage: keyferry demo/, /^$/],
+    [UMBRELLA, ['demo', 'fast'], 1, /^$/, /^Usage: keyferry demo/]
   ]
   const runs = cases.map(([program, words]) => run(t, program, words).ended)
   for (const [i, [, words, status, out, err]] of cases.entries()) {
@@ -534,4 +535,22 @@ t.test('questions and refusals on the command line', async t => {
     t.match(end.out, out)
     t.match(end.err, err)
   }
+})
+
+t.test('keyferry demo leaves no server behind, however it ends', async t => {
+  const bothPorts = /source +redis:\S+:(\d+)\n +target +redis:\S+:(\d+)\n/
+  const stopped = run(t, UMBRELLA, ['demo'])
+  const unread = run(t, UMBRELLA, ['demo'])
+  const told = [await stopped.until(bothPorts), await unread.until(bothPorts)]
+  stopped.kill('SIGTERM')
+  unread.closeOutput()
+  t.equal((await stopped.ended).status, 1)
+  t.same(await unread.ended.then(({ status, err }) => [status, err]), [1, ''])
+  for (const [, ...ports] of told.map(out => bothPorts.exec(out)!))
+    for (const port of ports) {
+      let open = true
+      for (const end = Date.now() + 5000; open && Date.now() < end; await new Promise(resolve => setTimeout(resolve, 20)))
+        open = await RespClient.connect(Number(port)).then(client => (client.close(), true), () => false)
+      t.notOk(open, port)
+    }
 })

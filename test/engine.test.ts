@@ -5,8 +5,9 @@
 import t, { type Test } from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createServer, type KeyferryServer } from '../src/index.js'
@@ -160,6 +161,25 @@ t.test('eviction', { skip: skipWithout('keyferry') }, async (t) => {
   }
 })
 
+t.test('what has been deleted costs no keys', { skip: skipWithout('keyferry') }, async (t) => {
+  const server = await startPeer('keyferry')
+  t.teardown(() => server.stop())
+  const client = await server.client()
+  await client.pipeline(Array.from({ length: 1000 }, (_, i) => ['SET', `k${i}`, 'x'.repeat(1000)]))
+  const used = Number(/used_memory:(\d+)/.exec(await infoText(client))?.[1])
+  for (const key of ['a', 'b', 'c']) await client.call('SET', key, Buffer.alloc(40_000_000, key))
+  await client.call('DEL', 'a', 'b', 'c')
+  await client.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', used + 10_000_000)
+  // Longer than the server remembers its readings of before.
+  for (let i = 0; i < 30; i++) {
+    t.equal(await client.text('SET', `k${i}`, 'y'.repeat(1000)), '+OK')
+    await new Promise((resolve) => setTimeout(resolve, 40))
+  }
+  t.equal(await client.text('DBSIZE'), ':1000')
+  t.match(await infoText(client), /evicted_keys:0\r/)
+  client.close()
+})
+
 async function infoText(client: RespClient): Promise<string> {
   const reply = await client.call('INFO')
   return reply.type === 'bulk' ? reply.bytes.toString('latin1') : ''
@@ -303,6 +323,26 @@ t.test('maxclients and the port at the start', { skip: noPeers }, async (t) => {
   await t.rejects(createServer({ config: { 'no-such-directive': 'x' } }), /no-such-directive/)
   await t.rejects(createServer({ config: { maxmemory: 'plenty' } }), /maxmemory.*plenty/)
   taken.close()
+})
+
+t.test('where a server of this process is', async (t) => {
+  const port = await freePort()
+  await t.rejects(createServer({ port, config: { unixsocket: '/nonexistent/socket' } }))
+  const again = await createServer({ port })
+  t.equal(again.url, `redis://127.0.0.1:${port}`, 'a start that failed holds no port')
+  await again.close()
+  const folder = mkdtempSync(path.join(tmpdir(), 'keyferry-url-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const socket = path.join(folder, 'socket')
+  const local = await createServer({ config: { unixsocket: socket } })
+  t.same([local.port, local.url], [0, `unix://${socket}`])
+  const client = await RespClient.connect(socket)
+  t.equal(await client.text('PING'), '+PONG')
+  client.close()
+  await local.close()
+  const ip6 = await createServer({ host: '::1' }).catch(() => undefined)
+  if (ip6 !== undefined) t.equal(ip6.url, `redis://[::1]:${ip6.port}`)
+  await ip6?.close()
 })
 
 t.test('rename-command and user lines', { skip: noPeers }, async (t) => {

@@ -56,6 +56,35 @@ t.test('a peer starts, counts its CPU time, and stops', { skip: skipWithout('val
   await client.closed
 })
 
+t.test('a port that is taken: another one, never the server that has it', { skip: skipWithout('valkey') }, async (t) => {
+  const stranger = await startPeer('valkey')
+  t.teardown(() => stranger.stop())
+  for (const name of ['keyferry', 'valkey'] as const) {
+    // A stranger that answers at once, and one that wants a password first.
+    for (const password of ['', 'secret']) {
+      const client = await stranger.client()
+      await client.call('CONFIG', 'SET', 'requirepass', password)
+      const peer = await startPeer(name, { port: stranger.port, config: { 'maxmemory': '100mb' } })
+      t.not(peer.port, stranger.port, name)
+      t.match(await (await peer.client()).text('INFO', 'server'), new RegExp(`process_id:${peer.pid}\\b`))
+      await peer.stop()
+      await client.call('CONFIG', 'SET', 'requirepass', '')
+      client.close()
+    }
+  }
+})
+
+t.test('a lost connection tells what its server said last', { skip: skipWithout('valkey') }, async (t) => {
+  const peer = await startPeer('valkey')
+  t.teardown(() => peer.stop())
+  const client = await peer.client()
+  const reply = client.text('DEBUG', 'SLEEP', 10)
+  const lost = t.rejects(client.next(), { message: new RegExp(`valkey-server ${peer.pid} on port ${peer.port}.*Ready to accept`, 's') })
+  await reply.catch(() => undefined)
+  await peer.kill()
+  await lost
+})
+
 t.test('tables', { skip: peerInstalled('keyferry') ? false : 'the server is not built' }, async (t) => {
   const check = await tables(t)
   await check('replies of every kind', [

@@ -8,7 +8,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { Slice } from '../protocol/slice.js'
 import { KeyNames, RestoreBatch } from '../src/backends/keyspace/restore-batch.js'
-import { Batch, type BatchLink } from '../src/transfer/batch.js'
+import { Batch, type BatchLink, type LinkListener } from '../src/transfer/batch.js'
 import { RespClient, show, type Word } from './client.js'
 import { FaultProxy, ScriptedTarget, type Answer, type Direction, type Fault } from './fault-proxy.js'
 import { LocalServer } from './local-server.js'
@@ -285,13 +285,12 @@ t.test('a large value does not pile up in memory (D14)', async (t) => {
   await client.call('SET', 'string', Buffer.alloc(8_000_000))
   client.close()
   const names = new KeyNames()
-  for (const name of ['hash', 'string', 'hash']) names.add(Slice.from(name))
+  for (const name of ['hash', 'string', 'hash']) names.add(Slice.from(name), source.db().findKey(Slice.from(name)))
   // A link that sends nothing until it is told to.
   let waiting = 0
   let sent = 0
   let most = 0
-  let onRoom = (): void => undefined
-  let onReply = (_error: string | undefined): void => undefined
+  let listener: LinkListener | undefined
   const link: BatchLink = {
     send: (bytes) => {
       waiting += bytes.length
@@ -299,29 +298,30 @@ t.test('a large value does not pile up in memory (D14)', async (t) => {
       return false
     },
     get waitingBytes() { return waiting; },
-    attend: (_replies, reply, room) => {
-      onReply = reply
-      onRoom = room
+    attend: (who) => {
+      listener = who
     },
     expect: () => undefined,
     progress: () => undefined,
   }
   let settled = 0
   const batch = new RestoreBatch(source.db(), names, undefined, { replace: false, command: 'RESTORE', version: 11 })
-  const finished = new Promise<unknown>((done) => new Batch(batch, link, () => settled++, done).start())
+  const finished = new Promise<unknown>((done) =>
+    new Batch(batch, link, { settle: () => settled++, settledSome: () => undefined, finished: done }).start())
   for (let turn = 0; turn < 2000 && sent < 14_000_000; turn++) {
     await new Promise((done) => setImmediate(done))
     if (waiting < 1_000_000) continue
     sent += waiting
     waiting = 0
-    onRoom()
+    listener?.hasRoom()
   }
   for (let turn = 0; turn < 200; turn++) {
     await new Promise((done) => setImmediate(done))
     waiting = 0
-    onRoom()
+    listener?.hasRoom()
   }
-  for (let i = 0; i < 3; i++) onReply(undefined)
+  for (let i = 0; i < 3; i++) listener?.answered(undefined)
+  listener?.rested()
   t.equal(await finished, undefined)
   t.equal(settled, 3)
   t.ok(sent > 8_000_000, `${sent} bytes`)

@@ -5,7 +5,9 @@
  * Names: `keyferry` (this build), `redis` and `valkey` (what `npm run peers` installs). A peer that is not installed
  * makes its tests skip by name; with CI=true it fails them (`requirePeer`).
  *
- * Readiness is a PING that is answered, not a line of a log. A port taken between choosing and binding is tried again.
+ * Readiness is a PING that is answered, not a line of a log, and answered by the server just started: a port taken by
+ * somebody else between choosing and binding has somebody else's server behind it, which answers as well and ends when
+ * its own test does. The start is then repeated on another port.
  */
 import { spawn, execFileSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSync } from 'node:fs'
@@ -13,6 +15,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Random } from '../src/random.js'
 import { RespClient } from './client.js'
 
 /** The servers a test can ask for. */
@@ -30,6 +33,8 @@ export interface PeerOptions {
   nodeArgs?: readonly string[]
   /** Start this program instead of the one found (keyferry: a JavaScript file). */
   program?: string
+  /** The port to try first. Default: a free one. */
+  port?: number
   /** How long readiness may take. Default 10 s. */
   timeoutMs?: number
 }
@@ -54,6 +59,9 @@ export interface Peer {
   kill(): Promise<void>
 }
 
+/** Where `freePort` looks: below 32768 the system gives no port to those who ask for any. */
+const FIRST_PORT = 12000
+const PORTS = 20000
 const BUILT_SERVER = fileURLToPath(new URL('../src/cli/keyferry-server.js', import.meta.url))
 const MAX_OUTPUT = 65536
 
@@ -84,6 +92,8 @@ const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+// A terminal that is closed: without a listener the process would end without 'exit'. (tap sees to the other signals.)
+process.once('SIGHUP', () => process.exit(129))
 
 /** Starts a server and waits until it answers. Whoever starts it stops it: `t.teardown(() => peer.stop())`. */
 export async function startPeer(name: PeerName, options: PeerOptions = {}): Promise<Peer> {
@@ -92,7 +102,7 @@ export async function startPeer(name: PeerName, options: PeerOptions = {}): Prom
   let failure: Error | undefined
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
-      return await launch(name, program, options)
+      return await launch(name, program, (attempt === 0 ? options.port : undefined) ?? await freePort(), options)
     } catch (error) {
       failure = error as Error
       if (!/in use|EADDRINUSE/i.test(failure.message)) break
@@ -101,8 +111,7 @@ export async function startPeer(name: PeerName, options: PeerOptions = {}): Prom
   throw failure ?? new Error('unreachable')
 }
 
-async function launch(name: PeerName, program: string, options: PeerOptions): Promise<Peer> {
-  const port = await freePort()
+async function launch(name: PeerName, program: string, port: number, options: PeerOptions): Promise<Peer> {
   const folder = mkdtempSync(path.join(tmpdir(), `keyferry-${name}-`))
   const words = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '']
   for (const [directive, value] of Object.entries(options.config ?? {})) words.push(`--${directive}`, ...String(value).split(' '))
@@ -123,18 +132,25 @@ async function launch(name: PeerName, program: string, options: PeerOptions): Pr
   child.stdout.on('data', keep)
   child.stderr.on('data', keep)
   const exited = new Promise<number | string>((resolve) => {
-    child.once('exit', (code, signal) => {
+    // Not 'exit': what it said last, a port in use for instance, may still be in the pipe then.
+    child.once('close', (code, signal) => {
       running.delete(child)
       resolve(signal ?? code ?? -1)
     })
     child.once('error', (error) => resolve(error.message))
   })
+  const about = (): string => {
+    const end = child.signalCode ?? child.exitCode
+    return `${name}-server ${child.pid} on port ${port}${end === null ? '' : `, which ended with ${end}`}, said last: ${output.slice(-2000)}`
+  }
 
   const kill = async (): Promise<void> => {
     child.kill('SIGKILL')
     await exited
   }
   const stop = async (): Promise<number | string> => {
+    // A crash that nobody asked for: its trace came after the tests had lost their connections.
+    if (child.exitCode !== null && child.exitCode !== 0) process.stderr.write(`${about()}\n`)
     child.kill('SIGTERM')
     const force = setTimeout(() => child.kill('SIGKILL'), 5000)
     const outcome = await exited
@@ -143,17 +159,17 @@ async function launch(name: PeerName, program: string, options: PeerOptions): Pr
     return outcome
   }
   try {
-    await Promise.race([
-      answersPing(port, options.timeoutMs ?? 10_000, () => !running.has(child)),
+    const isOurs = (pid: string | undefined): boolean => Number(pid) === child.pid || output.includes('Ready to accept connections')
+    const { version, pongAt } = await Promise.race([
+      ready(port, options.timeoutMs ?? 10_000, isOurs, () => !running.has(child)),
       exited.then((outcome) => { throw new Error(`${name}-server ended at start with ${outcome}: ${output.slice(-800)}`); }),
     ])
-    const startMs = performance.now() - startedAt
     return {
-      name, port, folder, startMs, stop, kill,
+      name, port, folder, version, stop, kill,
+      startMs: pongAt - startedAt,
       pid: child.pid ?? -1,
-      version: await versionOf(port),
       output: () => output,
-      client: () => RespClient.connect(port),
+      client: () => RespClient.connect(port, about),
     }
   } catch (error) {
     await kill()
@@ -162,20 +178,40 @@ async function launch(name: PeerName, program: string, options: PeerOptions): Pr
   }
 }
 
-/** A loopback port nobody listens on at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+const random = new Random()
+
+/**
+ * A loopback port nobody listens on at this moment, and which the system gives to nobody who asks for any port: below
+ * the range it takes those from. Only another call of this function, in another process, may come to the same one.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = FIRST_PORT + random.below(PORTS)
+    if (await canListen(port)) return port
+  }
+  throw new Error('no free port found')
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = net.createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as net.AddressInfo
-      probe.close(() => resolve(port))
-    })
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
   })
 }
 
-/** Resolves when the server at `port` answers a PING with anything but LOADING; gives up when it is gone. */
-async function answersPing(port: number, timeoutMs: number, isGone: () => boolean): Promise<void> {
+/** What a server that is ready has told. */
+interface Readiness {
+  version: string
+  /** When its PONG came, on the clock of `performance.now`. */
+  pongAt: number
+}
+
+/**
+ * Resolves when the server at `port` answers a PING with anything but LOADING and `isOurs` recognises the process id of
+ * its INFO (undefined where it wants a password first); gives up when the child is gone.
+ */
+async function ready(port: number, timeoutMs: number, isOurs: (pid: string | undefined) => boolean, isGone: () => boolean): Promise<Readiness> {
   const deadline = performance.now() + timeoutMs
   let last = 'no connection'
   while (performance.now() < deadline && !isGone()) {
@@ -183,7 +219,11 @@ async function answersPing(port: number, timeoutMs: number, isGone: () => boolea
       const client = await RespClient.connect(port)
       try {
         last = await client.text('PING')
-        if (!last.startsWith('-LOADING')) return
+        const pongAt = performance.now()
+        const info = last.startsWith('-LOADING') ? '' : await client.text('INFO', 'server')
+        const field = (name: string): string | undefined => new RegExp(`${name}:([0-9.]+)`).exec(info)?.[1]
+        if (info !== '' && isOurs(field('process_id')))
+          return { version: field('keyferry_version') ?? field('valkey_version') ?? field('redis_version') ?? 'unknown', pongAt }
       } finally {
         client.close()
       }
@@ -193,16 +233,6 @@ async function answersPing(port: number, timeoutMs: number, isGone: () => boolea
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
   throw new Error(`no PONG on port ${port} within ${timeoutMs} ms (${last})`)
-}
-
-async function versionOf(port: number): Promise<string> {
-  const client = await RespClient.connect(port)
-  try {
-    const info = await client.text('INFO', 'server')
-    return /keyferry_version:([0-9.]+)/.exec(info)?.[1] ?? /valkey_version:([0-9.]+)/.exec(info)?.[1] ?? /redis_version:([0-9.]+)/.exec(info)?.[1] ?? 'unknown'
-  } finally {
-    client.close()
-  }
 }
 
 /**

@@ -13,6 +13,7 @@ import { Slice } from '../protocol/slice.js'
 import { formatScore } from '../protocol/number.js'
 import { decode, isTable, verify } from '../protocol/rdb/decode.js'
 import { encodeBody, encodePayload, encodeSteps, measureSteps, typeFor } from '../protocol/rdb/encode.js'
+import { PayloadArrival } from '../protocol/rdb/arrival.js'
 import { RdbError } from '../protocol/rdb/error.js'
 import { RdbFileReader, acceptsKnownFiles } from '../protocol/rdb/file-reader.js'
 import type { RdbRecord } from '../protocol/rdb/file-reader.js'
@@ -29,7 +30,7 @@ import { skipBody } from '../protocol/rdb/skip.js'
 import { writeLength } from '../protocol/rdb/length.js'
 import { writeString } from '../protocol/rdb/string.js'
 import { TableReader, TableVerifier } from '../protocol/rdb/table.js'
-import { TableWalk } from '../protocol/rdb/table-walk.js'
+import { arrivedWalks, TableWalk } from '../protocol/rdb/table-walk.js'
 import { TripleSource } from '../protocol/rdb/triple-source.js'
 import type { StreamId, StreamNode, StreamValue, TableSource, Value } from '../protocol/rdb/value.js'
 
@@ -759,6 +760,30 @@ function walked(type: number, bytes: Buffer): number {
   return walk?.step(Infinity) === 'sound' ? walk.position : -1
 }
 
+/** What the verifier says of a table that was checked while it arrived in pieces; `begun` tells whether it was. */
+function arrived(type: number, bytes: Buffer, pick: (below: number) => number): { position: number; begun: boolean } {
+  const buf = Buffer.alloc(1 + bytes.length + FOOTER_BYTES, 0xee)
+  buf[0] = type
+  const arrival = new PayloadArrival(buf)
+  for (let at = 0; at < bytes.length;) {
+    const end = Math.min(bytes.length, at + 1 + pick(pick(2) === 0 ? 3000 : 150_000))
+    bytes.copy(buf, 1 + at, at, end)
+    arrival.take(1 + end)
+    at = end
+  }
+  arrival.take(buf.length)
+  arrival.finish()
+  const begun = arrivedWalks.has(buf)
+  try {
+    const verifier = new TableVerifier(type, buf, 1, buf.length, 11)
+    for (let done = false; !done; ) done = verifier.step(5000)
+    return { position: verifier.position - 1, begun }
+  } catch (error) {
+    if (error instanceof RdbError) return { position: -1, begun }
+    throw error
+  }
+}
+
 const SET_TABLE = 2
 const HASH_TABLE = 4
 const ZSET_TABLE = 5
@@ -869,6 +894,7 @@ t.test('the walk over tables: windows, parts, vectors', async (t) => {
       const first = element(type, stringForm('f'.repeat(64300 + shift)), () => 1)
       const bytes = table([first, ...elements, ...elements.map((_, i) => element(type, stringForm(`more:${i}`), pick))])
       if (walked(type, bytes) !== bytes.length || checked(type, bytes, 5) !== bytes.length) wrong.push(`type ${type}, shift ${shift}`)
+      if (shift % 10 === 0 && arrived(type, bytes, pick).position !== bytes.length) wrong.push(`arrived: type ${type}, shift ${shift}`)
       if (checked(type, bytes.subarray(0, bytes.length - 1 - shift), Infinity) !== -1) wrong.push(`cut: type ${type}, shift ${shift}`)
     }
     const tooLong = table([element(type, stringForm('f'.repeat(70000)), () => 1), ...elements])
@@ -877,11 +903,19 @@ t.test('the walk over tables: windows, parts, vectors', async (t) => {
     const many = Array.from({ length: 60000 }, (_, i) => element(type, stringForm(`${i % 2 === 0 ? 'key:' : ''}${i * 7919}`), () => 1))
     const sound = table(many)
     if (walked(type, sound) !== sound.length || checked(type, sound, 8192) !== sound.length) wrong.push(`many: type ${type}`)
+    const whole = arrived(type, sound, pick)
+    if (whole.position !== sound.length || !whole.begun) wrong.push(`many, arrived: type ${type}`)
     for (const [from, to] of [[0, 59999], [31, 30], [59998, 1]]) {
       const twice = table(many.map((bytes, i) => (i === to ? many[from] : bytes)))
       if (walked(type, twice) !== -1 || checked(type, twice, 8192) !== -1) wrong.push(`twice: type ${type}`)
+      if (arrived(type, twice, pick).position !== -1) wrong.push(`twice, arrived: type ${type}`)
     }
   }
+  // So many keys that differ in a few digits, some before and some behind a word's end: their hashes must not meet.
+  const alike = Buffer.allocUnsafe(14_000_000)
+  let end = writeLength(1_000_000, alike, 0)
+  for (let i = 0; i < 1_000_000; i++) end = writeString(Slice.from(`field:${i}`), alike, end, false)
+  if (walked(SET_TABLE, alike.subarray(0, end)) !== end) wrong.push('a million keys of one kind')
   for (const { payload, rdbType, name } of vectors) {
     if (payload === undefined || ![SET_TABLE, HASH_TABLE, ZSET_TABLE].includes(rdbType)) continue
     const bytes = Buffer.from(payload, 'hex').subarray(1)

@@ -187,6 +187,29 @@ t.test('a waiting command survives what comes after it', (t) => {
   t.end()
 })
 
+t.test('commands found ahead are those found byte by byte', (t) => {
+  const usual = '*2\r\n$3\r\nGET\r\n$5\r\nkey:1\r\n'
+  const words = (count: number): string => `*${count}\r\n${'$1\r\nx\r\n'.repeat(count)}`
+  const strange = [
+    '*2\r\n$3\r\nGET\r\n$0\r\n\r\n', '*0\r\n', '*-1\r\n', '\r\n', 'PING\r\n',
+    words(1), words(7), words(8), words(12), '*1\r\n$10\r\n0123456789\r\n', `*1\r\n$16384\r\n${'v'.repeat(16384)}\r\n`, `*1\r\n$16385\r\n${'v'.repeat(16385)}\r\n`,
+  ]
+  for (const between of strange) {
+    const bytes = Buffer.from(usual.repeat(3) + between + usual.repeat(70))
+    const ahead: number[] = []
+    const parser = new RequestParser((window, bounds, count) => {
+      ahead.push(count)
+      t.equal(window.latin1Slice(bounds[2], bounds[3]).length > 0, true, 'the first word of the first command')
+    })
+    const found = parse([bytes], parser)
+    t.same(found, parse(split(bytes, () => 1)), JSON.stringify(between.slice(0, 30)))
+    t.ok(ahead[0] >= 3 && ahead.length >= 3, `several at once: ${ahead.join(' ')}`)
+  }
+  for (const wrong of ['*2\r\n$3\r\nGET\r\n$01\r\nk\r\n', '*02\r\n$3\r\nGET\r\n$1\r\nk\r\n', '*2\r\n$3\r\nGET\r\n5\r\n', '*2\r\n$3\r\nGET\r\n$x\r\n', '*x\r\n', '*2\r\n$-1\r\n'])
+    t.same(parse([Buffer.from(usual + wrong)]), parse(split(Buffer.from(usual + wrong), () => 1)), JSON.stringify(wrong))
+  t.end()
+})
+
 t.test('inline words', (t) => {
   const rows: readonly (readonly [string, string[] | undefined])[] = [
     ['', []], ['  a  b ', ['a', 'b']], ['"a b" \'c d\'', ['a b', 'c d']], ['"\\x41\\n\\t\\a\\b\\r\\q"', ['A\n\t\x07\b\rq']],

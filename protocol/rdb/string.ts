@@ -24,6 +24,8 @@ import { lengthBytes, writeLength } from './length.js'
 const LZF_MOST = 88
 /** No string is longer: it could not be held in a Buffer. */
 const MOST_BYTES = 0xffffffff
+/** Longer text is no integer of 32 bits. */
+const INTEGER_TEXT_MAX = 11
 /** A scratch buffer that grew beyond this is not kept for the next string. */
 const SCRATCH_KEEP = 1 << 20
 
@@ -117,6 +119,8 @@ function unpack(input: RdbInput, packed: number, out: Buffer, size: number): voi
 /** Encoded size when no compression is tried. With it, the two lengths may cost two bytes more than they save: `STRING_SLACK`. */
 export function stringLength(slice: Slice): number {
   const size = slice.end - slice.start
+  // Usual text, seen without a call.
+  if (size > INTEGER_TEXT_MAX || slice.buf[slice.start] > 57) return lengthBytes(size) + size
   const width = integerForm(slice, size)
   return width > 0 ? 1 + width : lengthBytes(size) + size
 }
@@ -161,7 +165,7 @@ let integerValue = 0
 
 /** Bytes of the integer form: 1, 2 or 4; 0 when the string has none. */
 function integerForm(slice: Slice, size: number): number {
-  if (size === 0 || size > 11) return 0
+  if (size === 0 || size > INTEGER_TEXT_MAX) return 0
   const first = slice.buf[slice.start]
   if (first !== 45 && (first < 48 || first > 57)) return 0
   const value = readInteger(slice.buf, slice.start, slice.end)

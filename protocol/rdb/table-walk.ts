@@ -45,6 +45,9 @@ interface Walker {
 let module: WebAssembly.Module | null | undefined
 let kept: Walker | undefined
 
+/** Checks that were begun while their bytes arrived, by the buffer. */
+export const arrivedWalks = new WeakMap<Buffer, TableWalk>()
+
 /** `sound`: all elements are, and no key is there twice. `unsettled`: somebody else has to look. */
 export type WalkResult = 'more' | 'sound' | 'unsettled'
 
@@ -66,17 +69,20 @@ export class TableWalk {
   private readonly slots: number
   private settled = 0
   private isOver = false
+  /** How far the bytes are there. */
+  private available: number
 
   private constructor(
     private readonly walker: Walker,
     private readonly kind: number,
     private readonly buf: Buffer,
-    start: number,
+    private readonly start: number,
     private readonly end: number,
     count: number,
     shape: Shape,
   ) {
     this.position = start
+    this.available = end
     this.left = count
     this.parts = shape.parts
     this.partBytes = shape.partBytes
@@ -99,10 +105,28 @@ export class TableWalk {
    * not one for it. The caller has compared the count with the bytes that are there.
    */
   static begin(type: number, buf: Buffer, start: number, end: number, count: number): TableWalk | undefined {
-    if (!(type in KINDS) || count < FEWEST || count > MOST) return undefined
+    if (!TableWalk.knows(type) || count < FEWEST || count > MOST) return undefined
     const shape = shapeFor(count)
     const walker = walkerOf(PARTS_AT + shape.parts * shape.partBytes)
     return walker && new TableWalk(walker, KINDS[type], buf, start, end, count, shape)
+  }
+
+  /** Whether tables of this type are walked. */
+  static knows(type: number): boolean {
+    return type in KINDS
+  }
+
+  /** The bytes before `available` are there: takes what fills windows. False when somebody else has to look. */
+  advance(available: number): boolean {
+    this.available = available
+    return this.left === 0 || this.step(this.left) === 'more'
+  }
+
+  /** Goes on with a check of these elements that has come this far: the bytes are all there now. */
+  resume(type: number, start: number, end: number): this | undefined {
+    if (this.kind !== KINDS[type] || this.start !== start || this.end !== end) return undefined
+    this.available = end
+    return this
   }
 
   /** Takes up to `elements` more. After anything but `more` the check is over. */
@@ -112,7 +136,13 @@ export class TableWalk {
     this.left -= due
     while (due > 0) {
       // Beyond the window after a long value, or before its end where an element is cut.
-      if (this.position >= this.windowEnd || !this.holdsElement) this.fill()
+      if (this.position >= this.windowEnd || !this.holdsElement) {
+        if (this.available < Math.min(this.end, this.position + WINDOW_SIZE)) {
+          this.left += due
+          return 'more'
+        }
+        this.fill()
+      }
       const from = WINDOW_AT + this.position - this.windowStart
       const still = this.walker.walk(from, WINDOW_AT + this.windowEnd - this.windowStart, due, this.kind, this.parts - 1)
       if (still < 0) return this.finish('unsettled')

@@ -172,6 +172,9 @@
                   (i64.xor (local.get $hash) (i64.load (local.get $p)))
                   (i64.const 0x9fb21c651e98df25)))
               (local.set $hash (i64.xor (local.get $hash) (i64.shr_u (local.get $hash) (i64.const 32))))
+              ;; Once more: the word's last byte has only come to bits 24 to 31 yet, where the next word's may undo it.
+              (local.set $hash (i64.mul (local.get $hash) (i64.const 0xd6e8feb86659fd93)))
+              (local.set $hash (i64.xor (local.get $hash) (i64.shr_u (local.get $hash) (i64.const 29))))
               (local.set $p (i32.add (local.get $p) (i32.const 8)))
               (local.set $size (i32.sub (local.get $size) (i32.const 8)))
               (br $words)))

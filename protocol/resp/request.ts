@@ -13,8 +13,9 @@
  * Limits and texts are Valkey's (`processMultibulkBuffer`, `processInlineBuffer` as seen from outside).
  */
 import { readInt64 } from '../number.js'
-import { arrivedChecksums, Crc64 } from '../crc64.js'
-import { Slice } from '../slice.js'
+import { PayloadArrival } from '../rdb/arrival.js'
+import { dataView, Slice } from '../slice.js'
+import { Pipeline, STRIDE_BITS } from './pipeline.js'
 
 /** Longer lines (inline commands, count and length headers) are a protocol error. */
 const LINE_BYTES_MAX = 65536
@@ -46,11 +47,16 @@ export class RequestParser {
   passedEmpty = false
   /** Small limits until the client has authenticated. */
   authenticated = true
+  /** The commands ahead of `#pos` that have been found already; their words stand in the window. */
+  readonly #ahead = new Pipeline()
   #window: Buffer = NOTHING
+  /** All of the window. */
+  #data = NO_DATA
   #start = 0
   #pos = 0
   #end = 0
   #kept: Buffer = NOTHING
+  #keptData = NO_DATA
   #keptEnd = 0
   /** Words still to come, and the length of the one being read or -1. */
   #wanted = 0
@@ -59,11 +65,13 @@ export class RequestParser {
   /** As in Valkey, what follows a line of white space is an inline command even if it begins with `*`. */
   #inline = false
   #big: Buffer | undefined
-  /** The running checksum of the big word, when it is a payload, and how far it has come. */
-  #bigSum: Crc64 | undefined
-  #bigSummed = 0
+  /** What is checked of the big word as it arrives, when it is a payload. */
+  #arrival: PayloadArrival | undefined
   #bigFill = 0
   #skip = 0
+
+  /** `onAhead` is told of several commands found at once, before `next` hands out the first; see Pipeline for `bounds`. */
+  constructor(readonly onAhead?: (window: Buffer, bounds: Int32Array, count: number) => void) {}
 
   /** Hands in a chunk. Its bytes are only used until `keep` is called. */
   feed(chunk: Buffer, start: number, end: number): void {
@@ -73,7 +81,12 @@ export class RequestParser {
       if (from === end) return
     }
     if (this.#keptEnd === 0) {
+      if (chunk !== lastChunk) {
+        lastChunk = chunk
+        lastData = dataView(chunk)
+      }
       this.#window = chunk
+      this.#data = lastData
       this.#start = this.#pos = from
       this.#end = end
       return
@@ -89,17 +102,8 @@ export class RequestParser {
     const bytes = Math.min(end - start, big.length - this.#bigFill)
     chunk.copy(big, this.#bigFill, start, start + bytes)
     this.#bigFill += bytes
-    this.#sumBig()
+    this.#arrival?.take(this.#bigFill)
     return bytes
-  }
-
-  /** A payload's checksum is computed as it arrives, all but the eight bytes that hold it. */
-  #sumBig(): void {
-    if (this.#bigSum === undefined) return
-    const end = Math.min(this.#bigFill, (this.#big as Buffer).length - 8)
-    if (end <= this.#bigSummed) return
-    this.#bigSum.update(this.#big as Buffer, this.#bigSummed, end)
-    this.#bigSummed = end
   }
 
   /** Finds the next command. 'more': the input ends before it does. */
@@ -109,6 +113,7 @@ export class RequestParser {
       this.count = 0
       this.#start = this.#pos
     }
+    if (this.#wanted === 0 && this.#skip === 0 && this.#big === undefined && this.#takeAhead()) return 'command'
     for (;;) {
       if (this.#big !== undefined) {
         if (!this.#takeBig()) return 'more'
@@ -132,12 +137,41 @@ export class RequestParser {
     }
   }
 
+  /** The next command the quick way, if it looks as usual and is all there. */
+  #takeAhead(): boolean {
+    const ahead = this.#ahead
+    if (ahead.taken === ahead.count) {
+      if (this.#inline) return false
+      ahead.find(this.#window, this.#pos, this.#end, this.bulkBytesMax)
+      if (ahead.count === 0) return false
+      if (ahead.count > 1) this.onAhead?.(this.#window, ahead.bounds, ahead.count)
+    }
+    const { bounds } = ahead
+    const window = this.#window
+    const data = this.#data
+    let at = ahead.taken++ << STRIDE_BITS
+    const count = bounds[at]
+    const { words } = this
+    while (words.length < count) words.push(new Slice())
+    let end = 0
+    for (let i = 0; i < count; i++) {
+      at += 2
+      end = bounds[at + 1]
+      words[i].set(window, bounds[at], end, data)
+    }
+    this.count = count
+    this.#start = this.#pos
+    this.#pos = end + 2
+    this.#complete = true
+    return true
+  }
+
   #takeBig(): boolean {
     const big = this.#big as Buffer
     if (this.#bigFill < big.length) return false
     this.#addWord(big, 0, big.length)
-    if (this.#bigSum !== undefined) arrivedChecksums.set(big, this.#bigSum)
-    this.#big = undefined
+    this.#arrival?.finish()
+    this.#big = this.#arrival = undefined
     this.#bigFill = 0
     this.#skip = 2
     return true
@@ -202,9 +236,9 @@ export class RequestParser {
     this.#big = big
     this.#bigFill = have
     this.#bulk = -1
-    this.#bigSummed = 0
-    this.#bigSum = this.count > 0 && (this.words[0].is('restore') || this.words[0].is('restore-asking')) ? new Crc64() : undefined
-    this.#sumBig()
+    const isPayload = this.count > 0 && (this.words[0].is('restore') || this.words[0].is('restore-asking'))
+    this.#arrival = isPayload ? new PayloadArrival(big) : undefined
+    this.#arrival?.take(have)
     if (have < big.length) return 'more'
     this.#takeBig()
     return this.#wanted > 0 ? 'more' : this.#finish()
@@ -229,6 +263,10 @@ export class RequestParser {
         this.#pos = at + 2
         return value
       }
+    } else if (first === 48 && at + 2 < end && window[at + 1] === CR) {
+      // The empty word: the key of every MIGRATE ... KEYS.
+      this.#pos = at + 3
+      return 0
     }
     return this.#readOddHeader(kind)
   }
@@ -286,6 +324,8 @@ export class RequestParser {
    * unfinished or waiting command included.
    */
   keep(): void {
+    // What has been found ahead and not taken is kept as bytes.
+    this.#ahead.count = this.#ahead.taken = 0
     if (this.#complete && !this.#waiting) {
       this.#complete = false
       this.count = 0
@@ -305,9 +345,13 @@ export class RequestParser {
       this.#rebase(this.#kept, this.#kept, -this.#start)
       this.#keptEnd = this.#end - this.#start
     } else return
-    if (this.#keptEnd === 0 && this.#kept.length > LINE_BYTES_MAX) this.#kept = NOTHING
+    if (this.#keptEnd === 0 && this.#kept.length > LINE_BYTES_MAX) {
+      this.#kept = NOTHING
+      this.#keptData = NO_DATA
+    }
     const consumed = this.#pos - this.#start
     this.#window = this.#kept
+    this.#data = this.#keptData
     this.#start = 0
     this.#pos = consumed
     this.#end = this.#keptEnd
@@ -327,7 +371,11 @@ export class RequestParser {
     const larger = Buffer.allocUnsafeSlow(size)
     this.#kept.copy(larger, 0, 0, this.#keptEnd)
     this.#rebase(this.#kept, larger, 0)
-    if (this.#window === this.#kept) this.#window = larger
+    this.#keptData = dataView(larger)
+    if (this.#window === this.#kept) {
+      this.#window = larger
+      this.#data = this.#keptData
+    }
     this.#kept = larger
   }
 
@@ -350,6 +398,10 @@ export class RequestParser {
 }
 
 const NOTHING = Buffer.alloc(0)
+const NO_DATA = dataView(NOTHING)
+/** The chunk that came last, from whomever: mostly all come in the same buffer. */
+let lastChunk: Buffer = NOTHING
+let lastData = NO_DATA
 
 /** Splits an inline command as Valkey's `sdssplitargs` does; undefined when quotes do not balance. */
 export function splitWords(line: string): string[] | undefined {

@@ -8,7 +8,7 @@
  * array, a double a bulk string, a boolean an integer, a push an array, null is `$-1` or `*-1`.
  */
 import { integerLength, MAX_NUMBER_TEXT, writeInteger, writeInt64, writeScore } from '../number.js'
-import type { Slice } from '../slice.js'
+import { dataView, type Slice } from '../slice.js'
 
 const CR = 13
 const LF = 10
@@ -17,6 +17,8 @@ export class ReplyWriter {
   version: 2 | 3 = 2
   buf: Buffer
   pos = 0
+  /** All of `buf`. */
+  #data: DataView
   /** Errors written so far: the engine counts what a command answered. */
   errors = 0
   /** While true nothing is written (CLIENT REPLY OFF and SKIP). */
@@ -24,6 +26,14 @@ export class ReplyWriter {
 
   constructor(bytes = 65536) {
     this.buf = Buffer.from(new ArrayBuffer(bytes))
+    this.#data = dataView(this.buf)
+  }
+
+  /** Goes on with a new buffer: the old one belongs to somebody else now. */
+  renew(bytes = 65536): void {
+    this.buf = Buffer.from(new ArrayBuffer(bytes))
+    this.#data = dataView(this.buf)
+    this.pos = 0
   }
 
   /** Makes room for `bytes` more. */
@@ -37,6 +47,7 @@ export class ReplyWriter {
     const larger = Buffer.from(new ArrayBuffer(size))
     this.buf.copy(larger, 0, 0, this.pos)
     this.buf = larger
+    this.#data = dataView(larger)
   }
 
   #ascii(text: string): void {
@@ -104,21 +115,26 @@ export class ReplyWriter {
 
   /** A bulk string of these bytes (copied). */
   bulk(value: Slice): void {
-    this.bulkRange(value.buf, value.start, value.end)
+    const length = value.end - value.start
+    this.#bulkHead(length)
+    value.copyTo(this.buf, this.#data, this.pos)
+    this.pos += length
+    this.#crlf()
   }
 
   bulkRange(from: Buffer, start: number, end: number): void {
-    const length = end - start
+    this.#bulkHead(end - start)
+    from.copy(this.buf, this.pos, start, end)
+    this.pos += end - start
+    this.#crlf()
+  }
+
+  /** Begins a bulk string and makes room for all of it. */
+  #bulkHead(length: number): void {
     this.reserve(length + 24)
     const buf = this.buf
     buf[this.pos] = 36
-    let at = writeInteger(length, buf, this.pos + 1)
-    buf[at] = CR
-    buf[at + 1] = LF
-    at += 2
-    if (length > 24) from.copy(buf, at, start, end)
-    else for (let i = start, j = at; i < end; i++, j++) buf[j] = from[i]
-    at += length
+    const at = writeInteger(length, buf, this.pos + 1)
     buf[at] = CR
     buf[at + 1] = LF
     this.pos = at + 2

@@ -5,7 +5,7 @@
  *   fill the source -> fingerprint every key -> MIGRATE in batches, PING the source meanwhile -> fingerprint at the target
  *
  * A key's fingerprint is its type, its content (DEBUG DIGEST-VALUE, which does not depend on the order of a hash table), and
- * when it expires. MIGRATE sends the time a key has left, so it may expire later at the target by the time it was on its way.
+ * when it expires.
  * --plain prints a line per step and no progress bar, which is also what a pipe gets.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -16,7 +16,6 @@ import { countText } from './quantities.js'
 
 /** A server of the demo's own. */
 interface DemoServer {
-  process: ChildProcess
   port: number
 }
 
@@ -27,12 +26,23 @@ const DAY_SECONDS = 86_400
 
 /** Runs the demo. Resolves with the exit status. */
 export async function runDemo(argv: readonly string[]): Promise<number> {
+  if (argv.some((word) => word !== '--plain')) {
+    const isQuestion = argv.includes('--help') || argv.includes('-h')
+    ;(isQuestion ? process.stdout : process.stderr).write('Usage: keyferry demo [--plain]\n')
+    return isQuestion ? 0 : 1
+  }
   const screen = new Screen(argv.includes('--plain') || !process.stdout.isTTY)
-  const servers: DemoServer[] = []
+  const children: ChildProcess[] = []
+  const stop = (): void => {
+    for (const child of children) child.kill('SIGTERM')
+  }
+  // However it ends, no server stays: a signal, or nobody who reads what it says.
+  process.once('exit', stop)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+  process.stdout.once('error', () => process.exit(1))
   try {
     screen.say('keyferry moves keys. Two servers, one of them full:')
-    servers.push(...await Promise.all([startServer(), startServer()]))
-    const [source, target] = servers
+    const [source, target] = await Promise.all([startServer(children), startServer(children)])
     screen.say(`  source  redis://127.0.0.1:${source.port}`)
     screen.say(`  target  redis://127.0.0.1:${target.port}`)
     return await story(screen, source, target)
@@ -40,7 +50,7 @@ export async function runDemo(argv: readonly string[]): Promise<number> {
     screen.say(`The demo could not go on: ${(error as Error).message}`)
     return 1
   } finally {
-    for (const server of servers) server.process.kill('SIGTERM')
+    stop()
   }
 }
 
@@ -62,7 +72,7 @@ async function story(screen: Screen, source: DemoServer, target: DemoServer): Pr
     screen.heading('Comparing both sides')
     const left = await from.call('DBSIZE')
     const after = await fingerprints(to, keys)
-    const lost = keys.flatMap((key, i) => (isSame(before[i], after[i], seconds * 1000) ? [] : [{ key, was: before[i], is: after[i] }]))
+    const lost = keys.flatMap((key, i) => (isSame(before[i], after[i]) ? [] : [{ key, was: before[i], is: after[i] }]))
     screen.say(`  left at the source: ${String(left)}`)
     screen.say(`  at the target:      ${String(await to.call('DBSIZE'))}, ${keys.length - lost.length} of them equal in type, content and expiry`)
     for (const { key, was, is } of lost.slice(0, 5)) screen.say(`  differs: ${key}: ${Object.values(was).join(' ')} / ${Object.values(is).join(' ')}`)
@@ -130,9 +140,8 @@ interface Fingerprint {
   expiryMs: number
 }
 
-function isSame(was: Fingerprint, is: Fingerprint, transferMs: number): boolean {
-  const drift = is.expiryMs - was.expiryMs
-  return was.type === is.type && was.content === is.content && (was.expiryMs < 0 ? drift === 0 : drift >= 0 && drift <= transferMs)
+function isSame(was: Fingerprint, is: Fingerprint): boolean {
+  return was.type === is.type && was.content === is.content && was.expiryMs === is.expiryMs
 }
 
 async function fingerprints(link: DemoLink, keys: readonly string[]): Promise<Fingerprint[]> {
@@ -179,10 +188,11 @@ async function migrateAll(from: DemoLink, pinger: DemoLink, port: number, keys: 
 }
 
 /** Starts the server program that lies beside this one, on a free port. */
-function startServer(): Promise<DemoServer> {
+function startServer(children: ChildProcess[]): Promise<DemoServer> {
   const program = fileURLToPath(new URL('keyferry-server.js', import.meta.url))
   const words = [program, '--port', '0', '--bind', '127.0.0.1', '--save', '', '--enable-debug-command', 'local', '--proto-max-bulk-len', '512mb']
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.push(child)
   return new Promise((resolve, reject) => {
     let output = ''
     const giveUp = setTimeout(() => {
@@ -195,7 +205,7 @@ function startServer(): Promise<DemoServer> {
       const port = /redis:\/\/[\d.]+:(\d+)/.exec(output)?.[1]
       if (port === undefined) return
       clearTimeout(giveUp)
-      resolve({ process: child, port: Number(port) })
+      resolve({ port: Number(port) })
     })
     child.once('error', reject)
     child.once('exit', (code) => {

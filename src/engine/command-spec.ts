@@ -77,8 +77,19 @@ export interface Command {
   /** Its code. Only a `Call` may run it: whoever else reads the command sees data. */
   readonly run: (call: never) => void
   readonly flags: ReadonlySet<string>
+  // What is asked before every call stands here, not in the specification: all commands have these fields in the same place.
+  readonly arity: number
   readonly isWrite: boolean
   readonly deniesOom: boolean
+  /** Clients that have not authenticated may call it. */
+  readonly needsNoAuth: boolean
+  readonly isFast: boolean
+  /** Fast commands, and a few more, are timed together with their like; see timing.ts. */
+  readonly isTimedByRun: boolean
+  readonly notInMulti: boolean
+  /** Runs at once inside a transaction instead of being queued. */
+  readonly runsInMulti: boolean
+  readonly refuse: CommandSpec['refuse'] | undefined
   readonly stats: CommandStats
   readonly subcommands: ReadonlyMap<string, Command> | undefined
 }

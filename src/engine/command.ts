@@ -36,15 +36,28 @@ export function command(spec: CommandSpec, run: Handler = runNothing): Command {
     fullName: spec.name,
     run,
     flags,
+    arity: spec.arity,
     isWrite: flags.has('write'),
     deniesOom: flags.has('denyoom'),
+    needsNoAuth: flags.has('no_auth'),
+    isFast: flags.has('fast'),
+    isTimedByRun: flags.has('fast') || TIMED_BY_RUN.has(spec.name),
+    notInMulti: flags.has('no_multi'),
+    runsInMulti: RUNS_IN_MULTI.has(spec.name),
+    refuse: spec.refuse,
     stats: newStats(),
     subcommands: spec.subcommands === undefined ? undefined : named(spec.name, spec.subcommands),
   }
 }
 
+/** Not marked as fast, because their cost grows with their words, but mostly called with few. */
+const TIMED_BY_RUN = new Set(['set', 'mset'])
+const RUNS_IN_MULTI = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset'])
+
 function named(container: string, subcommands: readonly Command[]): ReadonlyMap<string, Command> {
-  return new Map(subcommands.map((sub) => [sub.spec.name, { ...sub, fullName: `${container}|${sub.spec.name}` }]))
+  return new Map(subcommands.map((sub) => [sub.spec.name, {
+    ...sub, fullName: `${container}|${sub.spec.name}`, isTimedByRun: sub.isFast, runsInMulti: false,
+  }]))
 }
 
 function runNothing(): void {}

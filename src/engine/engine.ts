@@ -180,7 +180,7 @@ export class Engine {
       this.#waiting.add(session)
       return 'wait'
     }
-    if (session.queue !== undefined && !RUNS_IN_MULTI.has(admitted.fullName)) {
+    if (session.queue !== undefined && !admitted.runsInMulti) {
       this.#enqueue(session, admitted, args)
       return 'done'
     }
@@ -198,16 +198,16 @@ export class Engine {
       if (container === undefined && isHttp(args)) dropHttp(session, this.services.log)
       return unknownCommand(container, args)
     }
-    const arity = command.spec.arity
+    const { arity } = command
     if (arity > 0 ? args.count !== arity : args.count < -arity) return wrongArity(command.fullName)
-    if (!session.authenticated && !command.flags.has('no_auth')) return NO_AUTH
-    const refusal = command.spec.refuse?.(this.config, session.link.address)
+    if (!session.authenticated && !command.needsNoAuth) return NO_AUTH
+    const refusal = command.refuse?.(this.config, session.link.address)
     if (refusal !== undefined) return refusal
-    if (session.queue !== undefined && command.flags.has('no_multi'))
+    if (session.queue !== undefined && command.notInMulti)
       return replyError('ERR Command not allowed inside a transaction')
+    if (this.config.maxmemory === 0) return undefined
     const deniesOom = command.fullName === 'exec' ? session.queueDeniesOom : command.deniesOom
-    if (deniesOom && this.config.maxmemory > 0 && !this.services.makeRoom()) return OUT_OF_MEMORY
-    return undefined
+    return deniesOom && !this.services.makeRoom() ? OUT_OF_MEMORY : undefined
   }
 
   #reject(session: Session, command: Command | undefined, error: ReplyError): void {
@@ -465,6 +465,5 @@ export class Engine {
   }
 }
 
-const RUNS_IN_MULTI = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset'])
 /** Longer than any subcommand's name. */
 const SUBCOMMAND_BYTES_MAX = 64

@@ -52,7 +52,7 @@ export class Histogram {
 function bucketOf(ns: number): number {
   if (ns < SUB_BUCKETS) return ns
   const power = 31 - Math.clz32(ns) - 7
-  return SUB_BUCKETS + (power - 1) * HALF + (Math.floor(ns / 2 ** power) - HALF)
+  return SUB_BUCKETS + (power - 1) * HALF + (ns >>> power) - HALF
 }
 
 /** The greatest value that falls into a bucket. */

@@ -31,9 +31,8 @@ export class Holds {
     db.hold(ref, mode)
   }
 
-  release(db: Database, key: Slice): void {
-    const ref = db.findKey(key)
-    if (ref === 0 || db.holdOf(ref) === undefined) return
+  release(db: Database, ref: Ref): void {
+    if (db.holdOf(ref) === undefined) return
     db.hold(ref, undefined)
     this.size--
   }

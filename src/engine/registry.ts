@@ -8,6 +8,8 @@ export class Registry {
   readonly #table: (Command | undefined)[] = new Array<Command | undefined>(1024).fill(undefined)
   /** The name each command of `#table` is called by. */
   readonly #names: string[] = new Array<string>(1024).fill('')
+  /** Where `find` found the last one. */
+  #last = 0
 
   constructor(commands: readonly Command[]) {
     for (const command of commands) this.add(withOwnStats(command))
@@ -41,16 +43,23 @@ export class Registry {
     if (name !== '') kept.set(name, command)
     this.#all.clear()
     this.#table.fill(undefined)
+    this.#names.fill('')
     for (const [known, each] of kept) this.add(each, known)
     return undefined
   }
 
   find(name: Slice): Command | undefined {
+    // A pipeline mostly repeats its command.
+    const last = this.#last
+    if (name.is(this.#names[last])) return this.#table[last]
     let at = nameHash(name.buf, name.start, name.end) & this.#mask
     for (;;) {
       const command = this.#table[at]
       if (command === undefined) return undefined
-      if (name.is(this.#names[at])) return command
+      if (name.is(this.#names[at])) {
+        this.#last = at
+        return command
+      }
       at = (at + 1) & this.#mask
     }
   }

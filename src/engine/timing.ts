@@ -16,7 +16,6 @@ import { SlowLog } from './slowlog.js'
 
 /** With a slow log that is asked for shorter times than this, the fast commands are timed one by one too. */
 const ALL_TIMED_BELOW_US = 1000
-const TIMED_BY_RUN = new Set(['set', 'get', 'mset', 'lpush', 'rpush', 'sadd', 'zadd', 'hset'])
 
 export class Timing {
   readonly slowLog: SlowLog
@@ -45,7 +44,7 @@ export class Timing {
     if (command !== this.#runCommand) {
       const now = this.clock.monotonicMs()
       if (this.#runCommand !== undefined) this.closeRun(now)
-      if (this.#timesEach || (!TIMED_BY_RUN.has(command.fullName) && !command.flags.has('fast'))) return now
+      if (this.#timesEach || !command.isTimedByRun) return now
       this.#runCommand = command
       this.#runStartMs = now
     }
@@ -57,7 +56,7 @@ export class Timing {
     const elapsedUs = (this.clock.monotonicMs() - startMs) * 1000
     command.stats.usec += elapsedUs
     if (this.config.latencyTracking) recordLatency(command.stats, elapsedUs)
-    this.latency.consider(command.flags.has('fast') ? 'fast-command' : 'command', elapsedUs / 1000)
+    this.latency.consider(command.isFast ? 'fast-command' : 'command', elapsedUs / 1000)
     this.slowLog.consider(this.clock, session, command, args, elapsedUs)
   }
 

@@ -39,9 +39,10 @@ class ArenaFullError extends Error {
 }
 
 export class Arena {
-  /** Slab i as bytes, and as 32-bit words over the same memory. */
+  /** Slab i as bytes, and over the same memory as 32-bit words and as a DataView (see Slice.copyTo). */
   readonly slabs: Buffer[] = []
   readonly words: Int32Array[] = []
+  readonly views: DataView[] = []
   /** Bytes in blocks that are in use, and bytes reserved from the system. */
   usedBytes = 0
   reservedBytes = 0
@@ -119,6 +120,7 @@ export class Arena {
         this.reservedBytes += bytes - old.length
         this.slabs[0] = Buffer.from(memory)
         this.words[0] = new Int32Array(memory)
+        this.views[0] = new DataView(memory)
         old.copy(this.slabs[0], 0, 0, this.#next)
         this.#end = bytes
         if (this.#next + size <= bytes) return
@@ -133,6 +135,7 @@ export class Arena {
     const memory = new ArrayBuffer(bytes)
     this.slabs.push(Buffer.from(memory))
     this.words.push(new Int32Array(memory))
+    this.views.push(new DataView(memory))
     if (this.#slab >= 0) this.#fills.push(this.#next)
     this.reservedBytes += bytes
     this.#slab = this.slabs.length - 1

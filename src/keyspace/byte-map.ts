@@ -4,59 +4,29 @@
  *
  *     record  [ keyBytes | flags ][ valueBytes or side index ][ key ][ value ]
  */
-import type { Slice } from '../../protocol/slice.js'
-import { blockBytes, SLAB_BYTES, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
-import { copyBytes, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
+import { stringLength } from '../../protocol/rdb/string.js'
+import { Slice } from '../../protocol/slice.js'
+import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
+import { INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
 
-/** Positions of a walk count so many per slab. */
-const WALK_SLAB = SLAB_BYTES * 2
+/** A value before it is overwritten or deleted. */
+const before = new Slice()
 
 export class ByteMap extends Table {
-  constructor() {
+  /**
+   * What all keys take as RDB strings, and all values if they count: RESTORE announces the length of its payload,
+   * and to read a million elements for that would take as long as to send them.
+   */
+  rdbBytes = 0
+
+  /** `valuesCount`: in `rdbBytes`. Such values are only changed by `set`. */
+  constructor(readonly valuesCount = false) {
     super(8)
   }
 
   /** Bytes this map occupies. */
   get bytes(): number {
     return this.arena.reservedBytes + this.slotBytes
-  }
-
-  /**
-   * For walking all records in slices, with no change in between: starts at 0, returns the next record and
-   * remembers in `walkAt` where to go on; 0 at the end. Where nothing was ever deleted the records are taken
-   * as they lie in memory, which is several times faster than the table's order for a map larger than the
-   * processor's cache.
-   */
-  nextRecord(position: number): Ref {
-    if (!this.arena.isGapless) return this.#nextInTable(position)
-    const { arena } = this
-    let slab = Math.floor(position / WALK_SLAB)
-    let offset = position % WALK_SLAB
-    for (; slab < arena.slabs.length; slab++, offset = 0) {
-      if (offset === 0) offset = arena.blocksFrom(slab)
-      if (offset >= arena.blocksTo(slab)) continue
-      const words = arena.words[slab]
-      const word = offset >>> 2
-      const aside = ((words[word] >>> 24) & SIDE_VALUE) !== 0
-      const bytes = blockBytes(8 + (words[word] & 0xffffff) + (aside ? 0 : words[word + 1]))
-      this.walkAt = slab * WALK_SLAB + offset + bytes
-      return ((slab << UNIT_BITS) | (offset >>> 3)) >>> 0
-    }
-    return 0
-  }
-
-  /** Position behind the record that `nextRecord` returned. */
-  walkAt = 0
-
-  #nextInTable(position: number): Ref {
-    const end = this.positions
-    for (let at = position; at < end; at++) {
-      const ref = this.refAtPosition(at)
-      if (ref === 0) continue
-      this.walkAt = at + 1
-      return ref
-    }
-    return 0
   }
 
   /** The value as a view that is valid until the map changes. */
@@ -69,7 +39,12 @@ export class ByteMap extends Table {
       return out.set(value, 0, value.length)
     }
     const at = (word << 2) + 8 + this.keyRoom(ref)
-    return out.set(this.arena.slabs[slab], at, at + length)
+    return out.set(this.arena.slabs[slab], at, at + length, this.arena.views[slab])
+  }
+
+  /** Readies the fields that are word `word` of each of these commands; see Table.lookAhead. */
+  approach(buf: Buffer, bounds: Int32Array, count: number, word: number): void {
+    this.lookAhead(buf, bounds, count, word)
   }
 
   /** Sets a field. True when it is new. The slices may not point into this map. */
@@ -94,9 +69,10 @@ export class ByteMap extends Table {
     const words = this.arena.words[slab]
     words[word] = keyRoom | ((keyRoom !== key.end - key.start ? SIDE_KEY : 0) | (aside ? SIDE_VALUE : 0)) << 24
     words[word + 1] = aside ? this.sidePut(value.copy()) : length
-    this.writeKey(ref, (word << 2) + 8, key.buf, key.start, key.end)
-    if (!aside) copyBytes(value.buf, value.start, value.end, this.arena.slabs[slab], (word << 2) + 8 + keyRoom)
+    this.writeKey(ref, (word << 2) + 8, key)
+    if (!aside) value.copyTo(this.arena.slabs[slab], this.arena.views[slab], (word << 2) + 8 + keyRoom)
     this.link(ref)
+    this.rdbBytes += stringLength(key) + (this.valuesCount ? stringLength(value) : 0)
     return ref
   }
 
@@ -110,36 +86,39 @@ export class ByteMap extends Table {
   added = false
 
   #overwrite(ref: Ref, value: Slice): void {
+    const longer = this.valuesCount ? stringLength(value) - stringLength(this.valueAt(ref, before)) : 0
     const slab = ref >>> UNIT_BITS
     const word = (ref & UNIT_MASK) << 1
     const words = this.arena.words[slab]
     const keyRoom = words[word] & 0xffffff
     const flags = words[word] >>> 24
     const length = value.end - value.start
-    const before = 8 + keyRoom + ((flags & SIDE_VALUE) !== 0 ? 0 : words[word + 1])
+    const room = 8 + keyRoom + ((flags & SIDE_VALUE) !== 0 ? 0 : words[word + 1])
     if ((flags & SIDE_VALUE) !== 0) this.sideDrop(words[word + 1])
     const aside = length > INLINE_VALUE_MAX
     const after = 8 + keyRoom + (aside ? 0 : length)
     let to = ref
-    if (blockBytes(before) !== blockBytes(after)) {
+    if (blockBytes(room) !== blockBytes(after)) {
       to = this.arena.alloc(after)
       const from = this.arena.slabs[slab]
       from.copy(this.arena.slabs[to >>> UNIT_BITS], (to & UNIT_MASK) << 3, word << 2, (word << 2) + 8 + keyRoom)
-      this.arena.free(ref, before)
+      this.arena.free(ref, room)
       this.relink(ref, to)
     }
+    const toSlab = to >>> UNIT_BITS
     const toWord = (to & UNIT_MASK) << 1
-    const toWords = this.arena.words[to >>> UNIT_BITS]
+    const toWords = this.arena.words[toSlab]
     toWords[toWord] = keyRoom | ((flags & SIDE_KEY) | (aside ? SIDE_VALUE : 0)) << 24
     toWords[toWord + 1] = aside ? this.sidePut(value.copy()) : length
-    if (!aside)
-      copyBytes(value.buf, value.start, value.end, this.arena.slabs[to >>> UNIT_BITS], (toWord << 2) + 8 + keyRoom)
+    if (!aside) value.copyTo(this.arena.slabs[toSlab], this.arena.views[toSlab], (toWord << 2) + 8 + keyRoom)
+    this.rdbBytes += longer
   }
 
   /** Removes a key. False when it was not there. */
   delete(key: Slice): boolean {
     const ref = this.find(key.buf, key.start, key.end)
     if (ref === 0) return false
+    this.rdbBytes -= stringLength(key) + (this.valuesCount ? stringLength(this.valueAt(ref, before)) : 0)
     const word = (ref & UNIT_MASK) << 1
     const words = this.arena.words[ref >>> UNIT_BITS]
     const flags = words[word] >>> 24

@@ -13,10 +13,11 @@
  * Packed values (listpack, intset) are edited by writing the new bytes elsewhere and storing them with
  * `replaceBytes`; a Slice that points into the database is valid only until the next change of any key.
  */
+import { STRIDE_BITS } from '../../protocol/resp/pipeline.js'
 import { Slice } from '../../protocol/slice.js'
 import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 import { EXPIRY_BYTES, HEADER, LAZY, Records, type RecordServices } from './records.js'
-import { copyBytes, HAS_EXPIRY, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE } from './table.js'
+import { HAS_EXPIRY, INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE } from './table.js'
 import { isBytesEncoding, type Encoding, type LargeValue, type ValueType } from './types.js'
 
 export type { HoldMode } from './records.js'
@@ -93,6 +94,17 @@ export class Database extends Records {
     return ref
   }
 
+  /**
+   * Readies what a pipeline of commands is about to ask for (see Table.lookAhead): their keys, or the elements of the
+   * one key that they are all for, as the first two tell.
+   */
+  approach(buf: Buffer, bounds: Int32Array, count: number): void {
+    if (!isOneKey(buf, bounds)) return this.lookAhead(buf, bounds, count, 1)
+    const ref = this.find(buf, bounds[KEY_START], bounds[KEY_END])
+    if (ref === 0 || (this.flagsOf(ref) & (SIDE_VALUE | LAZY)) !== SIDE_VALUE || isBytesEncoding(this.encodingOf(ref))) return
+    ;(this.side[this.valueWord(ref)] as LargeValue).approach?.(buf, bounds, count)
+  }
+
   isExpired(ref: Ref): boolean {
     return this.services.clock.nowMs > this.expiryOf(ref)
   }
@@ -118,7 +130,7 @@ export class Database extends Records {
       return out.set(own.buf, own.start, own.end)
     }
     const at = (word << 2) + HEADER + (flags & HAS_EXPIRY) * EXPIRY_BYTES + (words[word] & 0xffffff)
-    return out.set(this.arena.slabs[slab], at, at + words[word + 1])
+    return out.set(this.arena.slabs[slab], at, at + words[word + 1], this.arena.views[slab])
   }
 
   /** Length of a string or packed value in bytes. */
@@ -215,17 +227,18 @@ export class Database extends Records {
       words[word + 1] = length
       const bytes = this.arena.slabs[slab]
       if (value.buf === bytes) bytes.copyWithin((word << 2) + front, value.start, value.end)
-      else copyBytes(value.buf, value.start, value.end, bytes, (word << 2) + front)
+      else value.copyTo(bytes, this.arena.views[slab], (word << 2) + front)
       return ref
     }
     const to = this.moveFront(ref, front, front + length)
     if ((flags & SIDE_VALUE) !== 0) this.#dropSide(to)
+    const toSlab = to >>> UNIT_BITS
     const toWord = (to & UNIT_MASK) << 1
-    const toWords = this.arena.words[to >>> UNIT_BITS]
+    const toWords = this.arena.words[toSlab]
     toWords[toWord] &= ~((SIDE_VALUE | LAZY) << 24)
     toWords[toWord + 1] = length
     // The old block is freed last: the new bytes may have stood in it.
-    copyBytes(value.buf, value.start, value.end, this.arena.slabs[to >>> UNIT_BITS], (toWord << 2) + front)
+    value.copyTo(this.arena.slabs[toSlab], this.arena.views[toSlab], (toWord << 2) + front)
     this.arena.free(ref, before)
     return to
   }
@@ -326,10 +339,9 @@ export class Database extends Records {
     words[word] = keyRoom | (flags << 24)
     words[word + 1] = side !== undefined ? this.sidePut(side) : length
     words[word + 2] = (type << 28) | (encoding << 24) | this.freshClock()
-    this.writeKey(ref, (word << 2) + HEADER, key.buf, key.start, key.end)
+    this.writeKey(ref, (word << 2) + HEADER, key)
     if (side !== undefined) this.sideBytes += ownBytes(side)
-    else if (bytes !== undefined)
-      copyBytes(bytes.buf, bytes.start, bytes.end, this.arena.slabs[slab], (word << 2) + HEADER + keyRoom)
+    else if (bytes !== undefined) bytes.copyTo(this.arena.slabs[slab], this.arena.views[slab], (word << 2) + HEADER + keyRoom)
     this.link(ref)
     return ref
   }
@@ -425,6 +437,21 @@ export class Database extends Records {
   get usedBytes(): number {
     return this.arena.usedBytes + this.slotBytes + this.sideBytes + this.volatileBytes
   }
+}
+
+/** Where `bounds` has the key of the first command. */
+const KEY_START = 4
+const KEY_END = 5
+const STRIDE = 1 << STRIDE_BITS
+
+/** Whether the first two of several commands name the same key. */
+function isOneKey(buf: Buffer, bounds: Int32Array): boolean {
+  if (bounds[0] < 2 || bounds[STRIDE] < 2) return false
+  const end = bounds[KEY_END]
+  let j = bounds[STRIDE + KEY_START]
+  if (bounds[STRIDE + KEY_END] - j !== end - bounds[KEY_START]) return false
+  for (let i = bounds[KEY_START]; i < end; i++, j++) if (buf[i] !== buf[j]) return false
+  return true
 }
 
 /** What a long value that has just grown is given: twice its length, at most 1 MB more. */

@@ -37,7 +37,7 @@ const MOVE_PER_DELETE = 16
 
 /** A hash too large to be packed. */
 export class LargeHash implements LargeValue {
-  readonly fields = new ByteMap()
+  readonly fields = new ByteMap(true)
 
   /** The hash of a valid listpack `buf[start..]`, which may hold any number of fields. */
   static fromListpack(buf: Buffer, start: number): LargeHash {
@@ -64,6 +64,10 @@ export class LargeHash implements LargeValue {
       copy.fields.set(this.fields.keyAt(ref, fieldOut), this.fields.valueAt(ref, valueOut))
     })
     return copy
+  }
+
+  approach(buf: Buffer, bounds: Int32Array, count: number): void {
+    this.fields.approach(buf, bounds, count, 2)
   }
 
   /** Removes a field. False when it was not there. */

@@ -24,7 +24,7 @@ const bytes = new Slice()
 const packed = new Slice()
 
 /** The large list behind a record, or undefined when it is packed. */
-function largeOf(db: Database, ref: Ref): LargeList | undefined {
+export function largeOf(db: Database, ref: Ref): LargeList | undefined {
   return db.encodingOf(ref) === QUICKLIST ? (db.objectOf(ref) as LargeList) : undefined
 }
 

@@ -67,6 +67,40 @@ export class OrderCursor {
     return true
   }
 
+  /**
+   * Takes the next entries from the highest down, those first asked for at the end of the order: fills both arrays from
+   * the front and returns how many there were, 0 at the end. Not to be mixed with the other ways to move.
+   */
+  takeDown(order: OrderedScores, refs: Uint32Array, scores: Float64Array): number {
+    if (this.#order === undefined) {
+      this.#order = order
+      this.#group = order.groups.length
+    }
+    let count = 0
+    while (count < refs.length) {
+      if (this.#offset === 0) {
+        if (this.#chunk === 0) {
+          if (this.#group === 0) break
+          this.#chunk = order.groups[--this.#group].chunks
+          continue
+        }
+        this.#offset = order.groups[this.#group].counts[--this.#chunk]
+        continue
+      }
+      const id = order.groups[this.#group].ids[this.#chunk]
+      const entries = order.chunks.refs[id >>> SLAB_BITS]
+      const values = order.chunks.scores[id >>> SLAB_BITS]
+      const first = (id & SLAB_MASK) << CHUNK_BITS
+      const taken = Math.min(this.#offset, refs.length - count)
+      for (let at = first + this.#offset - 1, i = 0; i < taken; i++, at--) {
+        refs[count] = entries[at]
+        scores[count++] = values[at]
+      }
+      this.#offset -= taken
+    }
+    return count
+  }
+
   #read(order: OrderedScores): void {
     const { chunks } = order
     const id = order.groups[this.#group].ids[this.#chunk]

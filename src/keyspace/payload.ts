@@ -26,7 +26,7 @@ import type { Database, LazyPayload } from './database.js'
 import { loadPacked, loadOldForm, loadValue, SlicedLoad, type KeyspaceLimits } from './load.js'
 import { HASH, HASHTABLE, INTSET, LIST, RAW, SET, SKIPLIST, STRING, ZSET, isBytesEncoding, type Encoding, type LargeValue, type ValueType } from './types.js'
 import { encodingOfString } from './string.js'
-import { valueOf } from './values.js'
+import { tableEncoderOf, valueOf } from './values.js'
 
 /** Values up to here are encoded in one go; larger ones in pieces. */
 const SMALL_PAYLOAD_BYTES = 65536
@@ -34,6 +34,8 @@ const SMALL_PAYLOAD_BYTES = 65536
 const LAZY_BYTES_MIN = 4096
 /** What one piece of a large payload holds, about. */
 const PIECE_BYTES = 131072
+/** Room behind that for the element which completes a piece. */
+const PIECE_ROOM_BYTES = 32768
 /** A string as large as this is not copied out of the buffer it came in. */
 const ADOPT_BYTES_MIN = 65536
 
@@ -70,12 +72,15 @@ function bytesType(type: ValueType, encoding: Encoding, version: number): number
  */
 export function smallPayloadBytes(db: Database, ref: Ref, version: number): number {
   const encoding = db.encodingOf(ref)
-  const type = db.typeOf(ref)
-  if (!isBytesEncoding(encoding) || bytesType(type, encoding, version) < 0) return encodeAside(db, ref, version)
+  smallForm = isBytesEncoding(encoding) ? bytesType(db.typeOf(ref), encoding, version) : -1
+  if (smallForm < 0) return encodeAside(db, ref, version)
   db.bytesOf(ref, bytes)
   if (bytes.end - bytes.start > SMALL_PAYLOAD_BYTES) return 0
-  return 1 + (type === LIST ? 2 : 0) + stringLength(bytes) + FOOTER_BYTES
+  return 1 + (smallForm === TYPE.LIST_QUICKLIST_2 ? 2 : 0) + stringLength(bytes) + FOOTER_BYTES
 }
+
+/** The type byte of what `smallPayloadBytes` measured last (its bytes are in `bytes`), or -1 when it stands aside. */
+let smallForm = -1
 
 /** Where small values that are not one run of bytes are encoded while their length is asked for. */
 const aside = new RdbOutput(SMALL_PAYLOAD_BYTES)
@@ -96,21 +101,16 @@ function encodeAside(db: Database, ref: Ref, version: number): number {
   return aside.pos > SMALL_PAYLOAD_BYTES ? 0 : aside.pos + FOOTER_BYTES
 }
 
-/** Writes a small value's payload, uncompressed, and returns the position after it; `smallPayloadBytes` came before. */
-export function writeSmallPayload(db: Database, ref: Ref, version: number, out: Buffer, pos: number): number {
-  const type = db.typeOf(ref)
-  const encoding = db.encodingOf(ref)
-  const form = isBytesEncoding(encoding) ? bytesType(type, encoding, version) : -1
-  if (form < 0) return writeFooter(out, pos, pos + aside.buf.copy(out, pos, 0, aside.pos), version)
-  db.bytesOf(ref, bytes)
+/** Writes the payload that `smallPayloadBytes` has just measured, uncompressed, and returns the position after it. */
+export function writeSmallPayload(version: number, out: Buffer, pos: number): number {
+  if (smallForm < 0) return writeFooter(out, pos, pos + aside.buf.copy(out, pos, 0, aside.pos), version)
   let at = pos
-  out[at++] = form
-  if (type === LIST) {
+  out[at++] = smallForm
+  if (smallForm === TYPE.LIST_QUICKLIST_2) {
     out[at++] = 1
     out[at++] = 2
   }
-  at = writeString(bytes, out, at, false)
-  return writeFooter(out, pos, at, version)
+  return writeFooter(out, pos, writeString(bytes, out, at, false), version)
 }
 
 /** A payload in pieces: `measure` until it tells the length, then `pieces` one after the other. */
@@ -135,10 +135,10 @@ export class LargePayload {
       const length = this.db.bytesLength(this.ref)
       return 1 + lengthBytes(length) + length + FOOTER_BYTES
     }
+    const encoder = tableEncoderOf(this.db, this.ref)
+    if (encoder !== undefined) return 1 + encoder.bytes + FOOTER_BYTES
     const value = valueOf(this.db, this.ref)
     const type = typeFor(value, this.version)
-    if (type === TYPE.HASH || type === TYPE.SET || type === TYPE.ZSET)
-      if ('table' in value) return 1 + (yield* measureTable(value.table, type)) + FOOTER_BYTES
     const options = { version: this.version, compressed: false }
     return 1 + (yield* measureSteps(value, type, options, PIECE_BYTES)) + FOOTER_BYTES
   }
@@ -168,16 +168,21 @@ export class LargePayload {
   }
 
   *#valuePieces(): Generator<Buffer, void, boolean> {
+    const encoder = tableEncoderOf(this.db, this.ref)
     const value = valueOf(this.db, this.ref)
     const type = typeFor(value, this.version)
-    const out = new RdbOutput(PIECE_BYTES * 2)
+    const out = new RdbOutput(PIECE_BYTES + PIECE_ROOM_BYTES)
     out.byte(type)
-    for (const _ of encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES)) {
-      const isKept = yield this.#summed(out.buf.subarray(0, out.pos))
-      if (isKept) out.buf = Buffer.allocUnsafeSlow(PIECE_BYTES * 2)
-      out.pos = 0
+    const steps = encodeSteps(value, type, out, { version: this.version, compressed: false }, PIECE_BYTES)
+    for (;;) {
+      const more = encoder !== undefined ? encoder.write(out, PIECE_BYTES) : steps.next().done !== true
+      if (out.pos > 0) {
+        const isKept = yield this.#summed(out.buf.subarray(0, out.pos))
+        if (isKept && more) out.buf = Buffer.allocUnsafeSlow(PIECE_BYTES + PIECE_ROOM_BYTES)
+        out.pos = 0
+      }
+      if (!more) return
     }
-    if (out.pos > 0) yield this.#summed(out.take())
   }
 
   #summed(piece: Buffer): Buffer {
@@ -192,23 +197,6 @@ export class LargePayload {
     this.#crc.write(footer, 2)
     return footer
   }
-}
-
-const MEASURED_AT_ONCE = 4096
-
-function* measureTable(table: TableSource, type: number): Generator<void, number, void> {
-  let length = lengthBytes(table.count)
-  let left = MEASURED_AT_ONCE
-  while (table.next()) {
-    length += stringLength(table.first)
-    if (type === TYPE.HASH) length += stringLength(table.second)
-    else if (type === TYPE.ZSET) length += 8
-    if (--left === 0) {
-      left = MEASURED_AT_ONCE
-      yield
-    }
-  }
-  return length
 }
 
 // ------------------------------------------------------------------------------------------------ reading

@@ -18,6 +18,7 @@
  *   first call to the last is returned at least once, however the table grows or shrinks in between.
  */
 import type { Random } from '../random.js'
+import { COMMANDS_MAX, STRIDE_BITS } from '../../protocol/resp/pipeline.js'
 import type { Slice } from '../../protocol/slice.js'
 import { Arena, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 
@@ -27,7 +28,7 @@ export const SIDE_KEY = 2
 export const SIDE_VALUE = 4
 
 /** Longer keys and values are Buffers of their own, named by an index in the record. */
-const INLINE_KEY_MAX = 4096
+export const INLINE_KEY_MAX = 4096
 export const INLINE_VALUE_MAX = 16384
 
 const MOVED = -1
@@ -46,6 +47,12 @@ const probe = new Int32Array(16)
 const PROBE_BYTES_MAX = 64
 /** Which bytes of a last word of 0 to 3 bytes count. */
 const TAIL_MASKS = new Int32Array([0, 0xff, 0xffff, 0xffffff])
+
+/** What `lookAhead` knows of each key. */
+const hashes = new Int32Array(COMMANDS_MAX)
+const refs = new Int32Array(COMMANDS_MAX)
+/** 32-bit words in a line of the processor's cache. */
+const LINE_WORDS = 16
 
 /** 32-bit hash of bytes, four at a time, seeded per process so that nobody can aim at one bucket. */
 export function hashBytes(buf: Buffer, start: number, end: number): number {
@@ -107,6 +114,42 @@ export class Table {
     return this.#probe(this.oldSlots, this.oldMask, h, buf, start, end)
   }
 
+  /**
+   * Looks at the slots and records of keys that are about to be asked for: `bounds` as a Pipeline has them, and which
+   * word of each command is the key. Each look is a wait for memory, and the waits of one loop overlap, as those of the commands
+   * themselves would not. It changes nothing, and may look in vain.
+   */
+  protected lookAhead(buf: Buffer, bounds: Int32Array, count: number, word: number): void {
+    const { slots, mask } = this
+    const wrap = (mask << 1) | 1
+    const slabs = this.arena.words
+    for (let i = 0; i < count; i++) {
+      const at = i << STRIDE_BITS
+      const key = at + 2 + 2 * word
+      hashes[i] = bounds[at] > word ? hashBytes(buf, bounds[key], bounds[key + 1]) : 0
+    }
+    let seen = 0
+    for (let i = 0; i < count; i++) seen ^= slots[(hashes[i] & mask) << 1]
+    for (let i = 0; i < count; i++) {
+      const h = hashes[i]
+      let at = (h & mask) << 1
+      while (slots[at] !== h && slots[at + 1] !== 0) at = (at + 2) & wrap
+      refs[i] = slots[at + 1]
+    }
+    for (let i = 0; i < count; i++) {
+      const ref = refs[i]
+      if (ref === 0 || ref === MOVED) continue
+      const words = slabs[ref >>> UNIT_BITS]
+      const at = (ref & UNIT_MASK) << 1
+      const last = words.length - 1
+      seen ^= words[at] ^ words[Math.min(at + LINE_WORDS, last)] ^ words[Math.min(at + 2 * LINE_WORDS, last)]
+    }
+    this.lookSum = seen
+  }
+
+  /** Only there so that the looks of `lookAhead` are not left out by a compiler that sees no use in them. */
+  protected lookSum = 0
+
   /** `find` for a key held by a Slice. */
   findKey(key: Slice): Ref {
     return this.find(key.buf, key.start, key.end)
@@ -164,7 +207,7 @@ export class Table {
       return out.set(key, 0, key.length)
     }
     const at = this.keyOffset(ref)
-    return out.set(this.arena.slabs[slab], at, at + (word & 0xffffff))
+    return out.set(this.arena.slabs[slab], at, at + (word & 0xffffff), this.arena.views[slab])
   }
 
   #sideKey(ref: number): number {
@@ -203,14 +246,11 @@ export class Table {
     return length > INLINE_KEY_MAX ? 4 : length
   }
 
-  protected writeKey(ref: Ref, offset: number, buf: Buffer, start: number, end: number): void {
-    const bytes = this.arena.slabs[ref >>> UNIT_BITS]
-    const length = end - start
-    if (length > INLINE_KEY_MAX) {
-      const own = Buffer.allocUnsafeSlow(length)
-      buf.copy(own, 0, start, end)
-      bytes.writeUInt32LE(this.sidePut(own), offset)
-    } else copyBytes(buf, start, end, bytes, offset)
+  protected writeKey(ref: Ref, offset: number, key: Slice): void {
+    const slab = ref >>> UNIT_BITS
+    const bytes = this.arena.slabs[slab]
+    if (key.end - key.start > INLINE_KEY_MAX) bytes.writeUInt32LE(this.sidePut(key.copy()), offset)
+    else key.copyTo(bytes, this.arena.views[slab], offset)
   }
 
   /** Adds a record that `find` has just missed (the hash of that call is used). */
@@ -401,12 +441,6 @@ export class Table {
       if (ref !== 0) return ref
     }
   }
-}
-
-/** Copies short runs byte by byte, which beats a call into native code. */
-export function copyBytes(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
-  if (end - start > 32) from.copy(to, at, start, end)
-  else for (let i = start; i < end; i++, at++) to[at] = from[i]
 }
 
 /** Increments a cursor from its highest bit down, within the table's mask. */

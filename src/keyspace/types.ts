@@ -59,4 +59,6 @@ export interface LargeValue {
   readonly bytes: number
   /** A deep copy, for COPY. */
   clone(): LargeValue
+  /** Readies the elements that commands are about to ask for: word 2 of each. */
+  approach?(buf: Buffer, bounds: Int32Array, count: number): void
 }

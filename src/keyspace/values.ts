@@ -11,9 +11,11 @@ import type { LargeHash } from './hash.js'
 import type { LargeList } from './list.js'
 import { OrderCursor } from './order-cursor.js'
 import type { LargeSet } from './set.js'
+import { RecordWalk } from './record-walk.js'
 import { streamValue } from './stream-value.js'
 import type { ByteMap } from './byte-map.js'
-import { HASH, INTSET, LISTPACK, LIST, SET, STREAM, STRING, ZSET, type LargeValue } from './types.js'
+import { TableEncoder } from './table-encoder.js'
+import { HASH, HASHTABLE, INTSET, LISTPACK, LIST, SET, SKIPLIST, STREAM, STRING, ZSET, type LargeValue } from './types.js'
 import type { LargeSortedSet } from './zset.js'
 
 /** The value of a record. A payload kept as it came is read, not materialised. */
@@ -28,6 +30,15 @@ export function valueOf(db: Database, ref: Ref): Value {
   if (type === LIST) return { type: 'list', encoding: 'quicklist', nodes: [{ packed: true, data: blob }] }
   if (type === SET) return { type: 'set', encoding: encoding === INTSET ? 'intset' : 'listpack', blob }
   return { type: type === HASH ? 'hash' : 'zset', encoding: 'listpack', blob }
+}
+
+/** What writes the body of a large hash, set or sorted set; undefined for every other value. */
+export function tableEncoderOf(db: Database, ref: Ref): TableEncoder | undefined {
+  const encoding = db.encodingOf(ref)
+  if (db.lazyOf(ref) !== undefined || (encoding !== HASHTABLE && encoding !== SKIPLIST)) return undefined
+  const value = db.objectOf(ref)
+  if (encoding === SKIPLIST) return new TableEncoder((value as LargeSortedSet).members, (value as LargeSortedSet).order)
+  return new TableEncoder(db.typeOf(ref) === HASH ? (value as LargeHash).fields : (value as LargeSet).members)
 }
 
 function largeValueOf(type: number, value: LargeValue): Value {
@@ -50,19 +61,24 @@ function largeValueOf(type: number, value: LargeValue): Value {
   }
 }
 
-/** The records of a table, in table order: fields with their values, or members alone. */
+/** The records of a table: fields with their values, or members alone. */
 class MapSource implements TableSource {
   readonly hasExpiry = false
   readonly first = new Slice()
   readonly second = new Slice()
   readonly score = 0
   readonly expireMs = -1
-  #position = 0
+  readonly #walk: RecordWalk
+  readonly #refs = new Uint32Array(64)
+  #count = 0
+  #at = 0
 
   constructor(
     readonly map: ByteMap,
     readonly hasValues: boolean,
-  ) {}
+  ) {
+    this.#walk = new RecordWalk(map)
+  }
 
   get count(): number {
     return this.map.size
@@ -70,16 +86,20 @@ class MapSource implements TableSource {
 
   next(): boolean {
     const { map } = this
-    const ref = map.nextRecord(this.#position)
-    if (ref === 0) return false
-    this.#position = map.walkAt
+    if (this.#at === this.#count) {
+      this.#at = 0
+      this.#count = this.#walk.next(this.#refs)
+      if (this.#count === 0) return false
+    }
+    const ref = this.#refs[this.#at++]
     map.keyAt(ref, this.first)
     if (this.hasValues) map.valueAt(ref, this.second)
     return true
   }
 
   rewind(): void {
-    this.#position = 0
+    this.#walk.rewind()
+    this.#at = this.#count = 0
   }
 }
 

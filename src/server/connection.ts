@@ -10,7 +10,7 @@ import { RequestParser } from '../../protocol/resp/request.js'
 import { Args } from '../engine/args.js'
 import type { Engine } from '../engine/engine.js'
 import type { Session, SessionLink } from '../engine/session.js'
-import { SocketWriter } from './socket-writer.js'
+import { SocketWriter } from '../socket-writer.js'
 
 /**
  * Output that may wait for a slow client before its requests are no longer executed. Plenty, because a client
@@ -21,14 +21,17 @@ const OUTPUT_PAUSE_BYTES = 64 * 1024 * 1024
 const FLUSH_BYTES = 1024 * 1024
 /** A reply buffer that grew beyond this is given back. */
 const REPLY_KEEP_BYTES = 1024 * 1024
-/** A full buffer that took longer than this was many commands: others come before the next one. */
-const LONG_CHUNK_MS = 0.5
+/**
+ * A full buffer that took longer than this was many commands: others come before the next one. A full buffer of one
+ * long value is copied, and its checksum taken, in less.
+ */
+const LONG_CHUNK_MS = 0.1
 /** Requests that a client may send ahead while its session waits. */
 const AHEAD_BYTES_MAX = 65536
 
 export class Connection implements SessionLink {
   readonly session: Session
-  readonly parser = new RequestParser()
+  readonly parser: RequestParser
   readonly #args: Args
   readonly #writer: SocketWriter
   /** The parser's command has not run yet: it waits. */
@@ -46,8 +49,9 @@ export class Connection implements SessionLink {
     plain: boolean,
   ) {
     this.#writer = new SocketWriter(socket, () => this.#onRoom(), plain)
-    this.#args = new Args(this.parser.words)
     this.session = engine.openSession(this)
+    this.parser = new RequestParser((window, bounds, count) => this.session.db.approach(window, bounds, count))
+    this.#args = new Args(this.parser.words)
     socket.on('error', () => this.destroy())
     socket.on('close', () => this.#forget())
     socket.on('end', () => this.#forget())
@@ -154,7 +158,7 @@ export class Connection implements SessionLink {
       this.engine.stats.writes++
       // Written at once: the buffer is free again. Otherwise it belongs to the socket now.
       if (!this.#writer.write(reply.buf.subarray(0, reply.pos)) || reply.buf.length > REPLY_KEEP_BYTES)
-        reply.buf = Buffer.from(new ArrayBuffer(65536))
+        reply.renew()
       const { hardBytes } = this.engine.config.clientOutputBufferLimit.normal
       if (hardBytes > 0 && this.#writer.waitingBytes > hardBytes) this.destroy()
     }

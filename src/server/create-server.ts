@@ -5,7 +5,7 @@ import { silentLog, type Logger } from './logger.js'
 import { Server } from './server.js'
 
 export interface ServerOptions {
-  /** TCP port; 0 (the default) takes a free one. */
+  /** TCP port; 0 (the default) takes a free one, or none where a TLS port or a unix socket is configured. */
   readonly port?: number
   /** Address to listen on; 127.0.0.1 by default. */
   readonly host?: string
@@ -17,9 +17,10 @@ export interface ServerOptions {
 }
 
 export interface KeyferryServer extends AsyncDisposable {
+  /** The port of `url`; 0 when it is a unix socket's. */
   readonly port: number
   readonly host: string
-  /** `redis://127.0.0.1:port` */
+  /** `redis://127.0.0.1:port`; where a TLS port or a unix socket takes its place, `rediss://...` or `unix:///path`. */
   readonly url: string
   close(): Promise<void>
 }
@@ -36,9 +37,19 @@ export async function createServer(options: ServerOptions = {}): Promise<Keyferr
     if (typeof refusal === 'string') throw new Error(`directive '${name}' does not take '${value}': ${refusal}`)
   }
   const server = new Server(config, options.log ?? silentLog, { onMigrate: options.onMigrate })
-  await server.listen()
   const close = (): Promise<void> => server.close()
-  return {
-    port: server.port, host, url: `redis://${host}:${server.port}`, close, [Symbol.asyncDispose]: close,
+  try {
+    await server.listen()
+  } catch (error) {
+    // The addresses that could be had are given back.
+    await close()
+    throw error
   }
+  const port = server.port || server.tlsPort
+  return { port, host, url: urlOf(server, host, port), close, [Symbol.asyncDispose]: close }
+}
+
+function urlOf(server: Server, host: string, port: number): string {
+  if (port === 0) return `unix://${server.config.pathOf(server.config.unixsocket)}`
+  return `${server.port > 0 ? 'redis' : 'rediss'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -2,7 +2,7 @@
  * One batch over one link: encoding, sending and reading replies overlap, and nothing is waited for that
  * need not be.
  *
- *     entries --write--> chunk (64 KB) --send--> link ==> target
+ *     entries --write--> chunk (16 to 64 KB) --send--> link ==> target
  *     settle(i, reply) <------------------------ link <== one reply per entry, in order
  *
  * Bounds: what waits to be sent is at most about 1 MB, whatever an entry's size; a turn of the event loop
@@ -31,8 +31,18 @@ export interface BatchSource {
 
 export type Piece = Buffer | undefined | 'replies' | 'refusal' | 'last'
 
-/** The target's answer to an entry: undefined for success, or its error line without the minus. */
-export type Settle = (i: number, error: string | undefined) => void
+/** Who has a batch sent. */
+export interface BatchOwner {
+  /** The target's answer to an entry: undefined for success, or its error line without the minus. */
+  settle(i: number, error: string | undefined): void
+  /** The answers that have arrived so far are settled: what follows from them can be told. */
+  settledSome(): void
+  /**
+   * Called once: when every entry has been sent and answered, or with what the source threw, or with a Premature
+   * when the target acknowledged what it can not have.
+   */
+  finished(failure?: unknown): void
+}
 
 /** What a batch asks of the link it goes over. */
 export interface BatchLink {
@@ -40,12 +50,22 @@ export interface BatchLink {
   send(bytes: Buffer): boolean
   /** Bytes that wait to be sent. */
   readonly waitingBytes: number
-  /** Tells the link which replies to expect: `onReply` per reply, `onRoom` when waiting bytes went out. */
-  attend(replies: number, onReply: (error: string | undefined) => void, onRoom: () => void): void
+  /** Tells the link who listens from now on; no reply is expected yet. */
+  attend(listener: LinkListener): void
   /** So many more replies are expected. */
   expect(replies: number): void
   /** Work was done: the idle time-out starts again. */
   progress(): void
+}
+
+/** Who listens to a link. */
+export interface LinkListener {
+  /** One reply: undefined for success, or the error line without its minus. */
+  answered(error: string | undefined): void
+  /** The replies of one piece of input are through, or the link has failed among them. */
+  rested(): void
+  /** Bytes that waited have gone out. */
+  hasRoom(): void
 }
 
 /** The target acknowledged an entry before it was sent whole: its replies are not to be believed. */
@@ -58,6 +78,8 @@ export class Premature extends Error {
 /** The room that `BatchSource.write` may rely on. */
 const ENTRY_ROOM_BYTES = 131072
 const CHUNK_BYTES = 65536
+/** The first chunk is small, so that the target begins early; the next ones are twice as large each. */
+const FIRST_FLUSH_BYTES = 16384
 const WAITING_BYTES_MAX = 1024 * 1024
 const TURN_MS = 1
 /** How long an early refusal is waited for. */
@@ -72,11 +94,8 @@ function takeChunk(): Buffer {
   return spareChunks.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES + ENTRY_ROOM_BYTES)
 }
 
-/**
- * Sends a batch. `finished` is called once: when every entry has been sent and answered, or with what the
- * source threw, or with a Premature when the target acknowledged what it can not have.
- */
-export class Batch {
+/** Sends a batch, and tells its owner what becomes of it. */
+export class Batch implements LinkListener {
   #next = 0
   /** Entries before this one are with the link, whole. */
   #handed = 0
@@ -86,6 +105,8 @@ export class Batch {
   #sentCount = 0
   #chunk = takeChunk()
   #fill = 0
+  /** How many bytes are collected before they are sent. */
+  #flushAt = FIRST_FLUSH_BYTES
   #pieces: Iterator<Piece, void, boolean> | undefined
   /** The last piece has not left yet. */
   #pieceWaits = false
@@ -97,10 +118,9 @@ export class Batch {
   constructor(
     readonly source: BatchSource,
     readonly link: BatchLink,
-    readonly settle: Settle,
-    readonly finished: (failure?: unknown) => void,
+    readonly owner: BatchOwner,
   ) {
-    link.attend(0, (error) => this.#answered(error), () => this.#pump())
+    link.attend(this)
   }
 
   start(): void {
@@ -128,15 +148,29 @@ export class Batch {
     return this.#pieces !== undefined
   }
 
-  #answered(error: string | undefined): void {
+  /** Every entry has been sent and answered. */
+  get isComplete(): boolean {
+    return this.#next === this.source.count && this.#settled === this.#sentCount
+  }
+
+  answered(error: string | undefined): void {
     if (this.#stopped) return
     const i = this.#sent === undefined ? this.#settled : this.#sent[this.#settled]
     // An entry may be refused half-way; taken it can only be when all of it has left.
     if (error === undefined && i >= this.#handed && !this.#hasJustEnded(i)) return this.#fail(new Premature())
     this.#settled++
-    this.settle(i, error)
-    this.#checkFinished()
+    this.owner.settle(i, error)
     if (this.#awaitsReplies) this.#pump()
+  }
+
+  /** Only now is the batch finished: what else stood in the same piece of input has been looked at. */
+  rested(): void {
+    this.owner.settledSome()
+    this.#checkFinished()
+  }
+
+  hasRoom(): void {
+    this.#pump()
   }
 
   /** Whether entry i is a large one whose last piece has been sent: its iterator had no turn to say so. */
@@ -148,15 +182,15 @@ export class Batch {
   }
 
   #checkFinished(): void {
-    if (this.#stopped || this.#next < this.source.count || this.#settled < this.#sentCount) return
+    if (this.#stopped || !this.isComplete) return
     this.#stopped = true
     if (spareChunks.length < SPARE_CHUNKS_MAX) spareChunks.push(this.#chunk)
-    this.finished()
+    this.owner.finished()
   }
 
   #fail(failure: unknown): void {
     this.stop()
-    this.finished(failure)
+    this.owner.finished(failure)
   }
 
   #pump(): void {
@@ -179,7 +213,7 @@ export class Batch {
       if (this.#pieces !== undefined) {
         if (!this.#sendPiece()) return
       } else this.#writeNext()
-      if (this.#fill >= CHUNK_BYTES) this.#flush()
+      if (this.#fill >= this.#flushAt) this.#flush()
       if (++unclocked >= ENTRIES_PER_CLOCK_READ || this.#pieces !== undefined) {
         unclocked = 0
         if (monotonicMs() > until) return this.#later()
@@ -250,5 +284,6 @@ export class Batch {
     const reusable = this.link.send(this.#chunk.subarray(0, this.#fill))
     if (!reusable) this.#chunk = takeChunk()
     this.#fill = 0
+    this.#flushAt = Math.min(CHUNK_BYTES, this.#flushAt * 2)
   }
 }

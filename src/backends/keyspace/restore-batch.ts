@@ -9,15 +9,17 @@
  * thousand keys costs a few allocations, not thousands.
  */
 import { integerLength, writeInteger } from '../../../protocol/number.js'
-import { Slice } from '../../../protocol/slice.js'
+import { copyBytes, Slice } from '../../../protocol/slice.js'
+import type { Ref } from '../../keyspace/arena.js'
 import type { Database } from '../../keyspace/database.js'
 import { LargePayload, smallPayloadBytes, writeSmallPayload } from '../../keyspace/payload.js'
 import type { BatchSource, Piece } from '../../transfer/batch.js'
 
-/** Names of keys, one behind the other. */
+/** Keys that are held: their names, one behind the other, and their records, which stay where they are meanwhile. */
 export class KeyNames {
   #bytes: Buffer
-  #ends: number[] = []
+  readonly #ends: number[] = []
+  readonly #refs: Ref[] = []
   #fill = 0
 
   constructor(bytes = 256) {
@@ -28,16 +30,27 @@ export class KeyNames {
     return this.#ends.length
   }
 
-  add(key: Slice): void {
+  add(key: Slice, ref: Ref): void {
     const length = key.end - key.start
     if (this.#fill + length > this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#fill + length))
       this.#bytes.copy(larger, 0, 0, this.#fill)
       this.#bytes = larger
     }
-    key.buf.copy(this.#bytes, this.#fill, key.start, key.end)
+    copyBytes(key.buf, key.start, key.end, this.#bytes, this.#fill)
     this.#fill += length
     this.#ends.push(this.#fill)
+    this.#refs.push(ref)
+  }
+
+  /** The record of name i while it is held; 0 when it is gone. */
+  refOf(i: number): Ref {
+    return this.#refs[i]
+  }
+
+  /** Name i has been looked up again. */
+  setRef(i: number, ref: Ref): void {
+    this.#refs[i] = ref
   }
 
   /** Name i; the slice is good as long as no name is added. */
@@ -66,8 +79,6 @@ export interface RestoreOptions {
 
 /** The smallest `proto-max-bulk-len` that a server can be given. */
 const REFUSABLE_BYTES = 1024 * 1024
-
-const CRLF = 0x0a0d
 
 /** What stands before the key, by the number of words. */
 const headOf = (command: string, words: number): Buffer => Buffer.from(`*${words}\r\n$${command.length}\r\n${command}\r\n$`)
@@ -104,17 +115,16 @@ export class RestoreBatch implements BatchSource {
   }
 
   write(i: number, out: Buffer, pos: number): number {
-    const { db } = this
-    const key = this.names.at(this.nameOf(i), this.#key)
-    const ref = db.findKey(key)
+    const { db, names } = this
+    const ref = names.refOf(this.nameOf(i))
     if (ref === 0) return pos
+    const key = names.at(this.nameOf(i), this.#key)
     const payloadBytes = smallPayloadBytes(db, ref, this.options.version)
     if (payloadBytes === 0 || key.length + payloadBytes > 100_000) return -1
     const access = this.#access(ref)
     let at = this.#writeFront(key, ref, access, out, pos)
-    at = writeInteger(payloadBytes, out, at)
-    at = out.writeUInt16LE(CRLF, at)
-    at = writeSmallPayload(db, ref, this.options.version, out, at)
+    at = writeLineEnd(out, writeInteger(payloadBytes, out, at))
+    at = writeSmallPayload(this.options.version, out, at)
     at = this.#writeTail(ref, access, out, at)
     this.options.onEncoded?.(this.nameOf(i))
     return at
@@ -133,12 +143,10 @@ export class RestoreBatch implements BatchSource {
     const expiry = db.exactExpiryOf(ref)
     const ttl = expiry === undefined ? 0 : expiry <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(expiry) : expiry
     const extra = (options.replace ? 1 : 0) + (expiry === undefined ? 0 : 1) + (access > 0 ? 2 : 0)
-    let at = pos + this.#heads[extra].copy(out, pos)
-    at = writeInteger(key.length, out, at)
-    at = out.writeUInt16LE(CRLF, at)
-    at += key.buf.copy(out, at, key.start, key.end)
-    out[at++] = 13
-    out[at++] = 10
+    let at = writeText(this.#heads[extra], out, pos)
+    at = writeLineEnd(out, writeInteger(key.length, out, at))
+    copyBytes(key.buf, key.start, key.end, out, at)
+    at = writeLineEnd(out, at + key.length)
     out[at++] = 36
     at = typeof ttl === 'number' ? writeBulkInteger(ttl, out, at) : at + out.latin1Write(`19\r\n${ttl}\r\n`, at)
     out[at++] = 36
@@ -148,17 +156,17 @@ export class RestoreBatch implements BatchSource {
   /** Everything behind the payload. */
   #writeTail(ref: number, access: number, out: Buffer, pos: number): number {
     const { db, options } = this
-    let at = out.writeUInt16LE(CRLF, pos)
-    if (options.replace) at += REPLACE.copy(out, at)
-    if (db.expiryOf(ref) !== Infinity) at += ABSTTL.copy(out, at)
-    if (access > 0) at = writeBulkInteger(access, out, at + (db.services.lfu ? FREQ : IDLETIME).copy(out, at))
+    let at = writeLineEnd(out, pos)
+    if (options.replace) at = writeText(REPLACE, out, at)
+    if (db.expiryOf(ref) !== Infinity) at = writeText(ABSTTL, out, at)
+    if (access > 0) at = writeBulkInteger(access, out, writeText(db.services.lfu ? FREQ : IDLETIME, out, at))
     return at
   }
 
   *large(i: number): Generator<Piece, void, boolean> {
     const { db, options } = this
     const key = this.names.at(this.nameOf(i), new Slice())
-    const ref = db.findKey(key)
+    const ref = this.names.refOf(this.nameOf(i))
     const payload = new LargePayload(db, ref, this.options.version)
     const measure = payload.measure()
     let step = measure.next()
@@ -170,8 +178,7 @@ export class RestoreBatch implements BatchSource {
     const access = this.#access(ref)
     const front = Buffer.allocUnsafeSlow(key.length + 128)
     let at = this.#writeFront(key, ref, access, front, 0)
-    at = writeInteger(step.value, front, at)
-    at = front.writeUInt16LE(CRLF, at)
+    at = writeLineEnd(front, writeInteger(step.value, front, at))
     const cautious = options.cautious === true && step.value > REFUSABLE_BYTES
     if (cautious) yield 'replies'
     yield front.subarray(0, at)
@@ -191,8 +198,17 @@ export class RestoreBatch implements BatchSource {
 
 /** The length of an integer's text, the text, each with its line end. */
 function writeBulkInteger(value: number, out: Buffer, pos: number): number {
-  let at = writeInteger(integerLength(value), out, pos)
-  at = out.writeUInt16LE(CRLF, at)
-  at = writeInteger(value, out, at)
-  return out.writeUInt16LE(CRLF, at)
+  const at = writeLineEnd(out, writeInteger(integerLength(value), out, pos))
+  return writeLineEnd(out, writeInteger(value, out, at))
+}
+
+function writeText(text: Buffer, out: Buffer, pos: number): number {
+  copyBytes(text, 0, text.length, out, pos)
+  return pos + text.length
+}
+
+function writeLineEnd(out: Buffer, pos: number): number {
+  out[pos] = 13
+  out[pos + 1] = 10
+  return pos + 2
 }

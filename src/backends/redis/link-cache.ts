@@ -12,9 +12,13 @@ const KEPT_MS = 10_000
 
 export class LinkCache {
   readonly #idle = new Map<string, Link[]>()
-  readonly #inUse = new Set<Link>()
+  /** All of them, in use or not. */
+  readonly #links = new Set<Link>()
   #closed = false
-  #idleCount = 0
+  /** The target asked for last and what is known of it: most commands name the same one again and again. */
+  #lastTarget: Target | undefined
+  #lastIdle: Link[] = []
+  #lastVersion: number | undefined
   /** The newest payload version each target takes, as far as it has told: address -> version. */
   readonly #versions = new Map<string, number>()
 
@@ -22,26 +26,46 @@ export class LinkCache {
 
   /** Links that are open, in use or not. */
   get size(): number {
-    return this.#idleCount + this.#inUse.size
+    return this.#links.size
+  }
+
+  /** An idle link over which keys for this database may be sent at once, or undefined: then `take` one and prepare it. */
+  takeReady(target: Target, timeoutMs: number, db: string): Link | undefined {
+    const idle = this.#idleFor(target)
+    if (idle.length === 0 || !idle[idle.length - 1].isReadyFor(db)) return undefined
+    const link = idle.pop() as Link
+    link.acquire(timeoutMs)
+    return link
+  }
+
+  /** The idle links to a target, the one used last at the end. */
+  #idleFor(target: Target): Link[] {
+    if (this.#lastTarget !== undefined && isSame(this.#lastTarget, target)) return this.#lastIdle
+    const name = nameOf(target)
+    let idle = this.#idle.get(name)
+    if (idle === undefined) this.#idle.set(name, (idle = []))
+    this.#lastTarget = target
+    this.#lastVersion = this.#versions.get(addressOf(target))
+    return (this.#lastIdle = idle)
   }
 
   /** An idle link to the target, or a new one that is still connecting. `fresh`: never an idle one. Throws LinkFault. */
   async take(target: Target, timeoutMs: number, fresh = false): Promise<Link> {
     // Node would take an empty name for this machine's, and throws at one with a NUL.
     if (target.host === '' || target.host.includes('\0')) throw new LinkFault('connect', false, 'no host can have that name')
-    const links = this.#idle.get(nameOf(target))
+    const idle = this.#idleFor(target)
     let link: Link | undefined
-    while (!fresh && link === undefined && links !== undefined && links.length > 0) {
-      const last = links.pop() as Link
-      this.#idleCount--
+    while (!fresh && link === undefined && idle.length > 0) {
+      const last = idle.pop() as Link
       if (last.isOpen) link = last
+      else this.#links.delete(last)
     }
     if (link === undefined) {
       if (this.size >= LINKS_MAX) this.#dropRandom()
       const tls = target.tls === undefined ? undefined : (await import('node:tls')).connect
       link = new Link(target, tls)
+      this.#links.add(link)
     }
-    this.#inUse.add(link)
     link.acquire(timeoutMs)
     if (this.#closed) link.abort()
     return link
@@ -49,15 +73,13 @@ export class LinkCache {
 
   /** Takes a link back; a closed one is forgotten, and one too many is closed. */
   give(link: Link, nowMs: number): void {
-    this.#inUse.delete(link)
-    if (!link.isOpen) return
-    if (this.size >= LINKS_MAX) return link.close()
+    if (this.size > LINKS_MAX) link.close()
+    if (!link.isOpen) {
+      this.#links.delete(link)
+      return
+    }
     link.release(nowMs)
-    const name = nameOf(link.target)
-    const links = this.#idle.get(name)
-    if (links === undefined) this.#idle.set(name, [link])
-    else links.push(link)
-    this.#idleCount++
+    this.#idleFor(link.target).push(link)
   }
 
   /** Closes links unused for more than 10 s, and forgets those that the target closed. */
@@ -65,36 +87,36 @@ export class LinkCache {
     for (const [name, links] of this.#idle) {
       const kept = links.filter((link) => {
         if (link.isOpen && nowMs - link.lastUsedMs > KEPT_MS) link.close()
+        if (!link.isOpen) this.#links.delete(link)
         return link.isOpen
       })
-      this.#idleCount -= links.length - kept.length
       if (kept.length === 0) this.#idle.delete(name)
       else this.#idle.set(name, kept)
     }
+    this.#lastTarget = undefined
   }
 
   /** Closes every link for good: what is under way on one fails. */
   close(): void {
     this.#closed = true
-    for (const links of this.#idle.values()) for (const link of links) link.close()
-    for (const link of this.#inUse) link.abort()
+    for (const link of this.#links) link.abort()
+    this.#links.clear()
     this.#idle.clear()
-    this.#idleCount = 0
+    this.#lastTarget = undefined
   }
 
   #dropRandom(): void {
-    const names = [...this.#idle.keys()]
-    if (names.length === 0) return
-    const name = names[this.random.below(names.length)]
-    const links = this.#idle.get(name) as Link[]
-    links.pop()?.close()
-    this.#idleCount--
-    if (links.length === 0) this.#idle.delete(name)
+    const idle = [...this.#idle.values()].filter((links) => links.length > 0)
+    if (idle.length === 0) return
+    const link = idle[this.random.below(idle.length)].pop() as Link
+    link.close()
+    this.#links.delete(link)
   }
 
   /** The payload version to send to this address. */
   versionFor(target: Target, newest: number): number {
-    return Math.min(newest, this.#versions.get(addressOf(target)) ?? newest)
+    this.#idleFor(target)
+    return Math.min(newest, this.#lastVersion ?? newest)
   }
 
   /** The target refused everything above `version`. */
@@ -103,11 +125,18 @@ export class LinkCache {
     if (!this.#versions.has(address) && this.#versions.size >= LINKS_MAX)
       this.#versions.delete(this.#versions.keys().next().value as string)
     this.#versions.set(address, version)
+    this.#lastTarget = undefined
   }
 }
 
 function addressOf(target: Target): string {
   return `${target.host}:${target.port}`
+}
+
+/** Whether two commands may share a link: the same as equal names, and cheaper. */
+function isSame(a: Target, b: Target): boolean {
+  return a.port === b.port && a.host === b.host && a.user === b.user && a.password === b.password &&
+    (a.tls === undefined) === (b.tls === undefined)
 }
 
 /** What links must agree on to be shared. */

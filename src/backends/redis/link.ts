@@ -11,7 +11,8 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import respjs from 'respjs'
 import { monotonicMs } from '../../clock.js'
-import type { BatchLink } from '../../transfer/batch.js'
+import { SocketWriter } from '../../socket-writer.js'
+import type { BatchLink, LinkListener } from '../../transfer/batch.js'
 import { LinkFault, type FaultKind } from '../../transfer/outcome.js'
 import { ReplyLines, type LineKind } from './reply-lines.js'
 
@@ -32,6 +33,10 @@ const readBuffer = Buffer.from(new ArrayBuffer(65536))
 /** Node's timers take no longer time. */
 const TIMER_MS_MAX = 2147483647
 
+function ignore(): void {}
+
+const NOBODY: LinkListener = { answered: ignore, rested: ignore, hasRoom: ignore }
+
 export class Link implements BatchLink {
   /** The database selected there, as SELECT named it; undefined when that is not known. */
   db: string | undefined
@@ -44,15 +49,15 @@ export class Link implements BatchLink {
   readonly #socket: Socket
   readonly #lines = new ReplyLines()
   #expected = 0
-  #onReply: (error: string | undefined) => void = ignore
-  #onRoom: () => void = ignore
+  #listener: LinkListener = NOBODY
+  /** There is one once the connection stands. */
+  #writer: SocketWriter | undefined
   #timer: NodeJS.Timeout | undefined
   #timerDueMs = 0
   #timeoutMs = 0
   #lastProgressMs = 0
   #lastQueued = 0
   #inUse = false
-  #connected = false
 
   constructor(readonly target: Target, connectTls?: typeof import('node:tls').connect) {
     const { host, port, tls } = target
@@ -66,9 +71,9 @@ export class Link implements BatchLink {
     this.#socket.setNoDelay(true)
     // A link alone keeps no process alive: the server that moves keys does.
     this.#socket.unref()
-    this.#socket.on('drain', () => {
-      this.progress()
-      this.#onRoom()
+    // Not earlier: while it tries one address after the other, a socket changes its handle.
+    this.#socket.once(this.#connectEvent, () => {
+      this.#writer = new SocketWriter(this.#socket, () => this.#hasRoom(), tls === undefined)
     })
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
     this.#socket.on('close', () => this.#fail(this.#direction, false, 'the target closed the connection'))
@@ -77,16 +82,25 @@ export class Link implements BatchLink {
   /** Waits until the connection stands. Throws LinkFault. */
   ready(): Promise<void> {
     if (this.fault !== undefined) return Promise.reject(this.fault)
-    if (this.#connected) return Promise.resolve()
+    if (this.#writer !== undefined) return Promise.resolve()
     return new Promise((done, fail) => {
       this.onFault = fail
-      this.#socket.once(this.target.tls === undefined ? 'connect' : 'secureConnect', () => {
-        this.#connected = true
+      this.#socket.once(this.#connectEvent, () => {
         this.progress()
         this.onFault = undefined
         done()
       })
     })
+  }
+
+  get #connectEvent(): 'connect' | 'secureConnect' {
+    return this.target.tls === undefined ? 'connect' : 'secureConnect'
+  }
+
+  /** Whether keys for this database may be sent at once: nothing has to be acknowledged before. */
+  isReadyFor(db: string): boolean {
+    return this.fault === undefined && this.#writer !== undefined && this.db === db &&
+      (this.authenticated || this.target.password === undefined)
   }
 
   /** Begins a use of the link under an idle time-out in milliseconds. */
@@ -111,8 +125,7 @@ export class Link implements BatchLink {
     this.#inUse = false
     this.lastUsedMs = nowMs
     this.onFault = undefined
-    this.#onReply = ignore
-    this.#onRoom = ignore
+    this.#listener = NOBODY
   }
 
   get isOpen(): boolean {
@@ -123,12 +136,12 @@ export class Link implements BatchLink {
     this.#timer = undefined
     if (!this.#inUse || this.fault !== undefined) return
     // A part of a large write that went out shows in the handle's queue alone.
-    const queued = this.waitingBytes + (handleOf(this.#socket)?.writeQueueSize ?? 0)
+    const queued = this.waitingBytes + (this.#writer?.queuedBytes ?? 0)
     if (queued !== this.#lastQueued) this.progress()
     this.#lastQueued = queued
     const idleMs = monotonicMs() - this.#lastProgressMs
     if (idleMs >= this.#timeoutMs) {
-      const kind = this.#connected ? this.#direction : 'connect'
+      const kind = this.#writer !== undefined ? this.#direction : 'connect'
       return this.#fail(kind, true, `nothing moved for ${this.#timeoutMs} ms`)
     }
     this.#armTimer(this.#timeoutMs - idleMs)
@@ -140,19 +153,22 @@ export class Link implements BatchLink {
 
   /** Bytes that the socket has not handed to the system yet. */
   get waitingBytes(): number {
-    return this.#socket.writableLength
+    return this.#writer?.waitingBytes ?? 0
   }
 
   send(bytes: Buffer): boolean {
-    if (this.fault !== undefined) return false
-    this.#socket.write(bytes)
-    return this.#socket.writableLength === 0
+    if (this.fault !== undefined || this.#writer === undefined) return false
+    return this.#writer.write(bytes)
   }
 
-  attend(replies: number, onReply: (error: string | undefined) => void, onRoom: () => void): void {
-    this.#expected = replies
-    this.#onReply = onReply
-    this.#onRoom = onRoom
+  #hasRoom(): void {
+    this.progress()
+    this.#listener.hasRoom()
+  }
+
+  attend(listener: LinkListener): void {
+    this.#expected = 0
+    this.#listener = listener
   }
 
   expect(replies: number): void {
@@ -164,10 +180,11 @@ export class Link implements BatchLink {
     return new Promise((done, fail) => {
       if (this.fault !== undefined) return fail(this.fault)
       this.onFault = fail
-      this.attend(1, (error) => {
+      this.attend({ ...NOBODY, answered: (error) => {
         this.onFault = undefined
         done(error)
-      }, ignore)
+      } })
+      this.expect(1)
       this.sendRequest(words)
     })
   }
@@ -201,8 +218,12 @@ export class Link implements BatchLink {
   /** Reads what arrived; true, so that Node goes on reading. */
   #receive(chunk: Buffer, bytes: number): boolean {
     this.progress()
-    if (this.#raw !== undefined) this.#raw(Buffer.from(chunk.subarray(0, bytes)))
-    else if (!this.#lines.feed(chunk, 0, bytes, this.#onLine)) this.#fail('protocol', false, 'the target answered what is no reply')
+    if (this.#raw !== undefined) {
+      this.#raw(Buffer.from(chunk.subarray(0, bytes)))
+      return true
+    }
+    if (!this.#lines.feed(chunk, 0, bytes, this.#onLine)) this.#fail('protocol', false, 'the target answered what is no reply')
+    this.#listener.rested()
     return true
   }
 
@@ -212,8 +233,8 @@ export class Link implements BatchLink {
       return false
     }
     this.#expected--
-    if (kind === '-') this.#onReply(text)
-    else if (kind === '+' && text === 'OK') this.#onReply(undefined)
+    if (kind === '-') this.#listener.answered(text)
+    else if (kind === '+' && text === 'OK') this.#listener.answered(undefined)
     else {
       this.#fail('protocol', false, `the target answered ${kind}${text.slice(0, 64)} where only OK or an error is due`)
       return false
@@ -226,7 +247,7 @@ export class Link implements BatchLink {
   }
 
   #failed(error: NodeJS.ErrnoException): void {
-    if (this.#connected) return this.#fail(this.#direction, false, error.message)
+    if (this.#writer !== undefined) return this.#fail(this.#direction, false, error.message)
     // A name that does not resolve is told apart; a refused connection shows, as in Redis, when writing.
     const unresolved = error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN' || error.code === 'EAI_NODATA'
     this.#fail(unresolved ? 'connect' : 'write', false, error.message)
@@ -252,11 +273,4 @@ export class Link implements BatchLink {
     this.onFault = undefined
     this.#fail('read', false, 'closed by us')
   }
-}
-
-function ignore(): void {}
-
-/** Node's handle below a socket; it is not part of the documented interface. */
-function handleOf(socket: Socket): { readonly writeQueueSize?: number } | null | undefined {
-  return (socket as unknown as { _handle?: { writeQueueSize?: number } | null })._handle
 }

@@ -45,6 +45,11 @@ export class SocketWriter {
     return this.#waiting + this.socket.writableLength
   }
 
+  /** Bytes that the handle has not handed to the system: unlike `waitingBytes` it falls while one large write goes out. */
+  get queuedBytes(): number {
+    return this.#handle?.writeQueueSize ?? 0
+  }
+
   /** Sends bytes. True when they are with the system: the buffer may be written again. */
   write(bytes: Buffer): boolean {
     const handle = this.#handle
