@@ -45,12 +45,17 @@ export class EntryReader {
 
   /**
    * Entries over a connection whose database is that of the keys. Throws LinkFault, ServerBusy. `asking`: of a slot that
-   * is being moved here.
+   * is being moved here. With `bytesMax` the first ones only, when they have as many bytes.
    */
-  async read(connection: Connection, keys: readonly KeyRef[], asking = false): Promise<ReadResult[]> {
+  async read(connection: Connection, keys: readonly KeyRef[], asking = false, bytesMax = Infinity): Promise<ReadResult[]> {
     if (keys.length <= this.#keysAtOnce) return this.#readSome(connection, keys, asking)
     const results: ReadResult[] = []
-    while (results.length < keys.length) for (const each of await this.#readSome(connection, keys.slice(results.length, results.length + this.#keysAtOnce), asking)) results.push(each)
+    for (let bytes = 0; results.length < keys.length && bytes < bytesMax; ) {
+      for (const each of await this.#readSome(connection, keys.slice(results.length, results.length + this.#keysAtOnce), asking)) {
+        results.push(each)
+        if (each !== undefined && 'value' in each) bytes += each.value.length
+      }
+    }
     return results
   }
 

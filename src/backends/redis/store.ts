@@ -83,11 +83,14 @@ class RedisStore implements Store {
     for (const db of dbs) if (from === undefined || db >= from.db) yield* scanKeys(this.#connections, db, this.settings.scanCount)
   }
 
-  read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
-    return eachDatabase(keys, async (db, some) => {
-      const found = await this.#connections.run(db, (connection) => this.#reader.read(connection, some))
-      return found.map((each) => (each instanceof Refusal ? this.#entryError(each) : each))
-    })
+  /** As many of the keys as are in one database and make one batch. */
+  async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    if (keys.length === 0) return []
+    const [{ db }] = keys
+    const end = keys.findIndex((ref) => ref.db !== db)
+    const some = end < 0 ? keys : keys.slice(0, end)
+    const found = await this.#connections.run(db, (connection) => this.#reader.read(connection, some, false, this.traits.batchBytesMax))
+    return found.map((each) => (each instanceof Refusal ? this.#entryError(each) : each))
   }
 
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
