@@ -68,7 +68,7 @@ conform(t, {
   },
 })
 conform(t, {
-  name: 'consul, a stub of its API', create: (port, space) => storeOf('consul', { address: `127.0.0.1:${port}`, path: space }),
+  name: 'consul, a stub of its API', create: (port: number, space) => storeOf('consul', { address: `127.0.0.1:${port}`, path: space }),
   start: async (t) => {
     const stub = new ConsulStub()
     t.teardown(() => stub.stop())

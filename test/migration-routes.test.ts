@@ -23,7 +23,7 @@ t.setTimeout(170_000)
 
 const SEED = Number(process.env['SEED'] ?? 20262)
 const KEYS = Number(process.env['KEYFERRY_ROUTE_KEYS'] ?? 2000)
-const PROGRAM = fileURLToPath(new URL('../src/cli/keyferry.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url))
 
 function temporaryFolder(t: Test): string {
   const folder = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyferry-routes-'))

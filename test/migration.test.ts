@@ -282,7 +282,7 @@ t.test('locks: who may take them over', async (t) => {
 
 // ------------------------------------------------------------------------------------------------ the program
 
-const PROGRAM = fileURLToPath(new URL('../src/cli/keyferry.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url))
 
 function temporaryFolder(t: Test): string {
   const folder = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyferry-migration-'))

@@ -24,6 +24,7 @@ import { endsOfFile, endsOfUrls, type MigrateEnd, type MigrateEnds } from './mig
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
 import { MigrateDisplay } from './progress.js'
+import { countText, keysText } from './quantities.js'
 import { storeOfType } from './stores.js'
 
 const BATCH_ENTRIES = 500
@@ -148,7 +149,7 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict }: Migrati
   const failed = FAILURES.reduce((sum, outcome) => sum + report.counts[outcome], 0)
   const differences = comparison === undefined ? 0 : comparison.counts.missing + comparison.counts.extra + comparison.counts.differing
   if (comparison !== undefined && flags.logLevel !== 'error') {
-    process.stdout.write(`Verified ${comparison.keys} keys, ${comparison.compared} by value: ${
+    process.stdout.write(`Verified ${keysText(comparison.keys)}, ${countText(comparison.compared)} by value: ${
       differences === 0 ? 'no difference' : `${comparison.counts.missing} missing, ${comparison.counts.differing} differing, ${comparison.counts.extra} only at the destination`}\n`)
     for (const [kind, refs] of Object.entries(comparison.samples))
       for (const ref of refs) process.stdout.write(`  ${kind}  ${keyText(ref.key)}${ref.db === 0 ? '' : ` (database ${ref.db})`}\n`)

@@ -107,7 +107,7 @@ export class Migration {
       const report = await this.#copy()
       const through = !report.interrupted && !this.options.dryRun
       if (through) await this.#at('target', async () => this.target.commit?.())
-      const comparison = through && this.options.verify !== 'none' ? await this.#verify() : undefined
+      const comparison = through && this.options.verify !== 'none' ? await this.#verify(report.keys) : undefined
       if (through) await this.#checkpoint?.clear()
       return { report, comparison, findings, conflict: this.#conflict }
     } finally {
@@ -258,11 +258,11 @@ export class Migration {
 
   // ---- comparing ----
 
-  async #verify(): Promise<Comparison> {
+  async #verify(total: number): Promise<Comparison> {
     const { options, source, target, forms } = this
     const { choice, sourceName, verify, parallel, batchEntries, nowMs, listener, signal } = options
     const compare = new Compare(source, target, {
-      mode: verify === 'full' ? 'full' : 'quick', convert: forms.convert, same: forms.same, sourceName, nowMs,
+      mode: verify === 'full' ? 'full' : 'quick', convert: forms.convert, same: forms.same, sourceName, nowMs, total,
       parallel: Math.min(parallel, source.traits.parallelMax, target.traits.parallelMax),
       batchEntries: Math.min(batchEntries, source.traits.batchEntriesMax, target.traits.batchEntriesMax),
       keepEntry: choice.keepEntry,
