@@ -9,6 +9,9 @@ PEERS=(
   "redis-server      redis-server,redis-tools     -"
   "redis-benchmark   redis-tools                  -"
   "valkey-server     valkey-server,valkey-tools   backports"
+  "mariadbd          mariadb-server               -"
+  "pg_ctlcluster     postgresql                   -"
+  "etcd              etcd-server                  -"
 )
 
 missing() {

@@ -43,7 +43,7 @@ function screenOf(text) {
   let style = PLAIN
   for (const [token, csi, final] of text.matchAll(/\x1b\[([0-9;?]*)([A-Za-z])|\x1b\][^\x07]*\x07|\x1b.|[^\x1b]/gu)) {
     if (final === 'm') style = styled(style, csi)
-    else if (final === 'K') lines.at(-1).length = column
+    else if (final === 'K' || final === 'J') lines.at(-1).length = column
     else if (token === '\n') {
       lines.push([])
       column = 0

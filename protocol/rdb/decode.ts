@@ -39,13 +39,18 @@ const PACKED = 2
  */
 export function verify(type: number, buf: Buffer, start: number, end: number, version = RDB_VERSION): boolean {
   try {
-    if (isTable(type) && readerKnows(version, type)) new TableVerifier(type, buf, start, end, version).step(Infinity)
-    else checkBody(type, new RdbInput(buf, start, end), version)
+    requireValid(type, buf, start, end, version)
     return true
   } catch (error) {
     if (error instanceof RdbError) return false
     throw error
   }
+}
+
+/** The same check; throws the RdbError that says what is wrong. */
+export function requireValid(type: number, buf: Buffer, start: number, end: number, version = RDB_VERSION): void {
+  if (isTable(type) && readerKnows(version, type)) new TableVerifier(type, buf, start, end, version).step(Infinity)
+  else checkBody(type, new RdbInput(buf, start, end), version)
 }
 
 /** The value in `buf[start..end)`. Throws RdbError and nothing else. A table reads on from `buf`, which must stay. */

@@ -71,6 +71,8 @@ export interface FileReaderOptions {
   accept?: (family: Family, version: number) => boolean
   /** A database number from this on is refused. By default 16. */
   databases?: number
+  /** A record that is longer is called corrupt instead of being waited for. By default any length is. */
+  recordBytesMax?: number
 }
 
 /** For `FileReaderOptions.accept`: every file whose records this reader knows. */
@@ -88,17 +90,46 @@ export class RdbFileReader {
   version = 0
   private readonly accept: (family: Family, version: number) => boolean
   private readonly databases: number
+  private readonly recordBytesMax: number
   private readonly input = new RdbInput(NOTHING)
-  private readonly crc = new Crc64()
+  private crc: Crc64 | undefined = new Crc64()
   private readonly scratch = new StringScratch()
   private readonly key: KeyRecord = { kind: 'key', db: 0, key: new Slice(), type: 0, body: new Slice(), expireMs: -1, idleSeconds: -1, frequency: -1 }
   private isComplete = false
   private isDone = false
   private waitUntil = 0
+  private recordAt = 0
+  private nextRecordAt = 0
 
   constructor(options: FileReaderOptions = {}) {
     this.accept = options.accept ?? ((family, version) => family === 'redis' && version >= 1 && version <= RDB_VERSION)
     this.databases = options.databases ?? 16
+    this.recordBytesMax = options.recordBytesMax ?? Infinity
+  }
+
+  /**
+   * Where the record that `next` returned begins, modifiers in front of a key included, counted from the first byte that was
+   * pushed; after an error where the damaged record begins.
+   */
+  get position(): number {
+    return this.recordAt
+  }
+
+  /** Records handed out so far are bytes up to here. */
+  get nextPosition(): number {
+    return this.nextRecordAt
+  }
+
+  /**
+   * Goes on elsewhere: what is pushed next begins with a record, in a file of this version. Nothing that was pushed before
+   * is kept, there is no checksum any more, and the database of keys is the last one that was read.
+   */
+  seek(version: number): void {
+    this.version = version
+    this.crc = undefined
+    this.input.set(this.input.buf, 0, 0)
+    this.isComplete = this.isDone = false
+    this.waitUntil = this.recordAt = this.nextRecordAt = 0
   }
 
   /** More bytes of the file. They are copied. What earlier records pointed to is gone. */
@@ -130,20 +161,24 @@ export class RdbFileReader {
     const { input } = this
     if (this.isDone || (!this.isComplete && input.remaining < this.waitUntil)) return undefined
     let start = input.pos
+    this.recordAt = this.nextRecordAt
     try {
       if (this.version === 0) {
         this.readMagic()
-        this.crc.update(input.buf, start, input.pos)
+        this.crc?.update(input.buf, start, input.pos)
         start = input.pos
+        this.recordAt = this.nextRecordAt += MAGIC_BYTES
       }
       const record = this.readRecord()
       if (record.kind === 'end') this.isDone = true
-      else this.crc.update(input.buf, start, input.pos)
+      else this.crc?.update(input.buf, start, input.pos)
+      this.nextRecordAt += input.pos - start
       this.waitUntil = 0
       return record
     } catch (error) {
       if (!(error instanceof RdbError) || error.kind !== 'truncated' || this.isComplete) throw error
       input.pos = start
+      if (input.remaining > this.recordBytesMax) throw new RdbError(`a record of more than ${this.recordBytesMax} bytes`)
       this.waitUntil = input.remaining < PATIENCE_BYTES ? 0 : input.remaining * 1.25
       return undefined
     }
@@ -241,6 +276,7 @@ export class RdbFileReader {
     if (this.version < 5) return { kind: 'end', checksum: 'none' }
     const at = input.take(8)
     if (input.buf.readUInt32LE(at) === 0 && input.buf.readUInt32LE(at + 4) === 0) return { kind: 'end', checksum: 'none' }
+    if (this.crc === undefined) return { kind: 'end', checksum: 'none' }
     this.crc.update(input.buf, at - 1, at)
     if (!this.crc.matches(input.buf, at)) throw new RdbError('wrong checksum of an RDB file')
     return { kind: 'end', checksum: 'checked' }

@@ -64,9 +64,14 @@ export class RdbFileWriter {
     this.string(source)
   }
 
-  database(db: number, keys: number, expiring: number): void {
+  /** The keys that follow are of this database, of which there are unknown numbers. */
+  select(db: number): void {
     this.out.byte(OPCODE.DATABASE)
     this.out.length(db)
+  }
+
+  database(db: number, keys: number, expiring: number): void {
+    this.select(db)
     this.out.byte(OPCODE.RESIZE)
     this.out.length(keys)
     this.out.length(expiring)

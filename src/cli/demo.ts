@@ -11,6 +11,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { DemoLink, type LinkReply } from './demo-link.js'
+import { LiveLine, bar, wantsColour } from './live-line.js'
+import { countText } from './quantities.js'
 
 /** A server of the demo's own. */
 interface DemoServer {
@@ -216,6 +218,7 @@ function startServer(children: ChildProcess[]): Promise<DemoServer> {
 /** The terminal: headings, lines, and a bar that is drawn over itself, or a line per quarter where there is no terminal. */
 class Screen {
   private quarters = 0
+  private readonly line = new LiveLine(process.stdout)
 
   constructor(private readonly isPlain: boolean) {}
 
@@ -228,19 +231,19 @@ class Screen {
   }
 
   progress(part: number, elapsedMs: number, keys: number): void {
-    const rate = Math.round((keys / Math.max(1, elapsedMs)) * 1000).toLocaleString('en-US')
-    if (this.isPlain) {
-      if (Math.floor(part * 4) <= this.quarters) return
-      this.quarters = Math.floor(part * 4)
-      this.say(`  ${Math.round(part * 100)} %, ${rate} keys/s`)
+    const rate = `${countText((keys / Math.max(1, elapsedMs)) * 1000)} keys/s`
+    const percent = `${String(Math.round(part * 100)).padStart(3)} %`
+    if (!this.isPlain) {
+      const columns = Math.min(40, Math.max(0, this.line.columns - 22 - rate.length))
+      this.line.draw(`  ${bar(part, columns, wantsColour(process.stdout))} ${percent}  ${rate}`, columns + percent.length + rate.length + 5)
       return
     }
-    const width = 40
-    const full = Math.round(part * width)
-    process.stdout.write(`\r  \x1b[32m${'█'.repeat(full)}\x1b[90m${'░'.repeat(width - full)}\x1b[0m ${String(Math.round(part * 100)).padStart(3)} %  ${rate} keys/s   `)
+    if (Math.floor(part * 4) <= this.quarters) return
+    this.quarters = Math.floor(part * 4)
+    this.say(`  ${percent.trim()}, ${rate}`)
   }
 
   endProgress(): void {
-    if (!this.isPlain) process.stdout.write('\n')
+    this.line.keep()
   }
 }

@@ -44,6 +44,8 @@ export const UMBRELLA_HELP = `keyferry ${KEYFERRY_VERSION}: moves keys between R
 Usage: keyferry <verb> [...]
 
   keyferry server [redis.conf] [--directive value ...]   runs a server; keyferry server --help tells more
+  keyferry migrate SOURCE DESTINATION                    copies a store into another; keyferry migrate --help
+  keyferry etcd-migrate --data-dir DIR --endpoints URL   etcd's v2 keys into v3; keyferry etcd-migrate --help
   keyferry ping [host:port | url]                        asks a server for PONG (127.0.0.1:6379)
   keyferry demo                                          two servers, keys of all types, moved and compared
   keyferry --version

@@ -8,7 +8,9 @@ type Verb = (argv: readonly string[]) => Promise<number | undefined>
 const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   server: async () => (await import('./serve.js')).runServer,
   ping: async () => (await import('./ping.js')).runPing,
-  demo: async () => (await import('./demo.js')).runDemo
+  demo: async () => (await import('./demo.js')).runDemo,
+  migrate: async () => (await import('./migrate.js')).runMigrate,
+  'etcd-migrate': async () => (await import('./etcd-migrate.js')).runEtcdMigrate
 }
 
 async function main(argv: readonly string[]): Promise<number | undefined> {

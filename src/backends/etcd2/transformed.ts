@@ -1,0 +1,89 @@
+/**
+ * The keys that a transformer program makes of a v2 store, as a source: the program runs once, at `open`, and what it
+ * answers is kept in order. Of a key it gives twice the last counts. A key that has the name of a v2 key expires with
+ * that; leases that the program names are none of the target's, and how many there are is said.
+ */
+import type { Clock } from '../../clock.js'
+import { compareKeys, StoreError, type Entry, type Finding, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
+import type { Etcd2Store } from './store.js'
+import { transform } from './transformer.js'
+
+const PAGE_KEYS = 1000
+/** How long the program may neither read nor write. */
+const IDLE_MS = 30_000
+
+export class TransformedStore implements Store {
+  readonly label: string
+  readonly traits: StoreTraits
+  #entries: Entry[] = []
+  #leased = 0
+
+  constructor(
+    readonly inner: Etcd2Store,
+    readonly program: string,
+    readonly clock: Clock,
+  ) {
+    this.label = `${inner.label} through ${program}`
+    this.traits = inner.traits
+  }
+
+  async open(): Promise<void> {
+    await this.inner.open('read')
+    const found = new Map<string, Entry>()
+    this.#leased = 0
+    const options = { includeHidden: this.inner.rules.includeHidden, nowMs: this.clock.refresh(), idleMs: IDLE_MS }
+    for await (const { key, value, lease } of transform(this.program, this.inner.places(), options)) {
+      if (lease !== 0n) this.#leased++
+      found.set(key.latin1Slice(), { db: 0, key, form: 'raw', value, expiresAtMs: this.inner.find(key)?.expiresAtMs })
+    }
+    this.#entries = [...found.values()].sort(compareKeys)
+  }
+
+  async close(): Promise<void> {
+    this.#entries = []
+    await this.inner.close()
+  }
+
+  async preflight(): Promise<readonly Finding[]> {
+    const findings = [...(await this.inner.preflight())]
+    if (this.#leased > 0)
+      findings.push({ code: 'leases', level: 'warning', message: `${this.program} names leases for ${this.#leased} keys; there are no such leases; only keys that have the name of a v2 key expire with it` })
+    return findings
+  }
+
+  count(): Promise<number> {
+    return Promise.resolve(this.#entries.length)
+  }
+
+  async *list(from: KeyRef | undefined): AsyncGenerator<readonly KeyRef[]> {
+    for (let at = from === undefined ? 0 : this.#placeOf(from); at < this.#entries.length; at += PAGE_KEYS)
+      yield this.#entries.slice(at, at + PAGE_KEYS).map(({ db, key }) => ({ db, key }))
+  }
+
+  read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+    return Promise.resolve(keys.map((ref) => {
+      const found: Entry | undefined = this.#entries[this.#placeOf(ref)]
+      return found !== undefined && compareKeys(found, ref) === 0 ? found : undefined
+    }))
+  }
+
+  /** Where a key is, or would be. */
+  #placeOf(ref: KeyRef): number {
+    let low = 0
+    let high = this.#entries.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (compareKeys(this.#entries[middle], ref) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  write(): Promise<WriteOutcome[]> {
+    return Promise.reject(new StoreError('usage', `${this.label} is only a source`))
+  }
+
+  remove(): Promise<void> {
+    return Promise.reject(new StoreError('usage', `${this.label} is only a source`))
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * Entries written as RESTORE commands, a batch in one write; what one RESTORE can not carry goes in pieces.
+ *
+ *      due --RESTORE...--> +OK       written
+ *       ^                  BUSYKEY   exists; or ours, when an answer was lost (see below)
+ *       |                  version   encoded again in an older version --> due
+ *       |                  MOVED/ASK told to who knows the cluster
+ *       \-- broken ------- what was not answered is sent again
+ *
+ * With another policy than 'replace', a key that was sent and not answered may be there because we wrote it: when a later
+ * attempt meets it, here or at another node of a cluster, its value is compared with what was sent.
+ */
+import { RdbOutput } from '../../../protocol/rdb/output.js'
+import { footerVersion, writeFooter } from '../../../protocol/rdb/payload.js'
+import { STRING_SLACK } from '../../../protocol/rdb/string.js'
+import { Slice } from '../../../protocol/slice.js'
+import { EntryError, type ConflictPolicy, type Entry } from '../../transfer/store.js'
+import type { Connection } from './connection.js'
+import { ServerBusy, isPassing, type Connections } from './connections.js'
+import { ASKING, readEntries } from './dump-batch.js'
+import { PayloadVersions, isWhole } from './payload-versions.js'
+import { PieceWise } from './pieces.js'
+import { resultOf, type WriteResult } from './refusals.js'
+import { MINUS, Refusal, type ReplySink } from './reply-reader.js'
+import { RequestWriter } from './request-writer.js'
+import { sameValue } from './same-value.js'
+
+export interface WriterOptions {
+  readonly label: string
+  /** Payloads larger than this go in pieces. */
+  readonly payloadBytesMax: number
+  /** The longest argument the server takes. */
+  readonly argumentBytesMax: number
+  readonly pieceBytes: number | undefined
+  readonly versions: PayloadVersions
+}
+
+const RESTORE_4 = Buffer.from('*4\r\n$7\r\nRESTORE\r\n')
+const RESTORE_5 = Buffer.from('*5\r\n$7\r\nRESTORE\r\n')
+const RESTORE_6 = Buffer.from('*6\r\n$7\r\nRESTORE\r\n')
+const ABSTTL = Buffer.from('$6\r\nABSTTL\r\n')
+const REPLACE = Buffer.from('$7\r\nREPLACE\r\n')
+const NO_EXPIRY = Buffer.from('$1\r\n0\r\n')
+
+/**
+ * Writes entries of one database to one server. `doubtful`: entries that were sent before, here or elsewhere, and not
+ * answered; those of this call are added when it fails. `asking`: into slots that are being moved there.
+ */
+export async function writeEntries(connections: Connections, db: number, entries: readonly Entry[], policy: ConflictPolicy, options: WriterOptions, doubtful = new Set<Entry>(), asking = false): Promise<WriteResult[]> {
+  const job = new WriteJob(entries, policy, options, doubtful, asking)
+  await connections.run(db, (connection) => job.attempt(connection))
+  return job.results as WriteResult[]
+}
+
+class WriteJob {
+  readonly results: (WriteResult | undefined)[]
+  /** Entries by number that still have to go, and their payloads. */
+  #due: number[] = []
+  readonly #payloads: (Buffer | undefined)[]
+  readonly #large: { i: number; pieceWise: PieceWise }[] = []
+
+  constructor(readonly entries: readonly Entry[], readonly policy: ConflictPolicy, readonly options: WriterOptions, readonly doubtful: Set<Entry>, readonly asking: boolean) {
+    this.results = new Array<WriteResult | undefined>(entries.length)
+    this.#payloads = new Array<Buffer | undefined>(entries.length)
+    for (let i = 0; i < entries.length; i++) this.#add(i)
+  }
+
+  #add(i: number): void {
+    const { label, argumentBytesMax, payloadBytesMax, pieceBytes, versions } = this.options
+    const entry = this.entries[i]
+    if (entry.key.length > argumentBytesMax) {
+      this.results[i] = new EntryError('too-large', `its name is longer than ${label} takes`)
+      return
+    }
+    if (entry.value.length <= payloadBytesMax) {
+      const payload = entry.form === 'raw' && entry.value.length < RAW_IN_PLACE_BYTES ? undefined : versions.payloadFor(entry)
+      if (payload instanceof EntryError) {
+        this.results[i] = payload
+        return
+      }
+      if (payload === undefined || payload.length <= payloadBytesMax) {
+        this.#payloads[i] = payload
+        this.#due.push(i)
+        return
+      }
+    }
+    this.#large.push({ i, pieceWise: new PieceWise(entry, this.policy, label, argumentBytesMax, pieceBytes) })
+  }
+
+  /** Does what is left to do. Throws LinkFault, ServerBusy, StoreError; may be called again after the first two. */
+  async attempt(connection: Connection): Promise<void> {
+    while (this.#due.length > 0) {
+      const sent = this.#due
+      const sink = new RestoreSink(this.asking)
+      try {
+        await this.#send(connection, sent, sink)
+      } finally {
+        this.#take(sent, sink)
+      }
+      await this.#settle(connection, sent, sink)
+    }
+    while (this.#large.length > 0) {
+      const { i, pieceWise } = this.#large[0]
+      if (this.asking) this.results[i] = new EntryError('refused', 'it is too large for one RESTORE and its slot is being moved; try again when that is over')
+      else await this.#writeLarge(connection, i, pieceWise)
+      this.#large.shift()
+    }
+  }
+
+  async #writeLarge(connection: Connection, i: number, pieceWise: PieceWise): Promise<void> {
+    try {
+      this.results[i] = await pieceWise.write(connection)
+      if (this.results[i] === 'exists') await this.#compareDoubtful(connection, [i])
+    } catch (error) {
+      this.doubtful.add(this.entries[i])
+      throw error
+    }
+  }
+
+  /** Of keys that exist already: those that were sent before and are there as they were sent are ours. */
+  async #compareDoubtful(connection: Connection, existing: readonly number[]): Promise<void> {
+    const doubtful = existing.filter((i) => this.doubtful.has(this.entries[i]))
+    if (doubtful.length === 0) return
+    const theirs = await readEntries(connection, doubtful.map((i) => this.entries[i]), 'PTTL', this.asking)
+    for (let n = 0; n < doubtful.length; n++) if (sameValue(this.entries[doubtful[n]], theirs[n])) this.results[doubtful[n]] = 'written'
+  }
+
+  async #send(connection: Connection, sent: readonly number[], sink: RestoreSink): Promise<void> {
+    const writer = RequestWriter.take()
+    const replace = this.policy === 'replace'
+    for (const i of sent) {
+      const { key, value, expiresAtMs } = this.entries[i]
+      if (this.asking) writer.fixed(ASKING)
+      const words = (expiresAtMs === undefined ? 0 : 1) + (replace ? 1 : 0)
+      writer.fixed(words === 0 ? RESTORE_4 : words === 1 ? RESTORE_5 : RESTORE_6)
+      writer.bulk(key)
+      if (expiresAtMs === undefined) writer.fixed(NO_EXPIRY)
+      // Zero would mean never.
+      else writer.integer(Math.max(1, expiresAtMs))
+      writer.bulk(this.#payloads[i] ?? smallRawPayload(value))
+      if (expiresAtMs !== undefined) writer.fixed(ABSTTL)
+      if (replace) writer.fixed(REPLACE)
+    }
+    await connection.exchange(writer.parts(), (this.asking ? 2 : 1) * sent.length, sink)
+    writer.give()
+  }
+
+  /** Notes the answers that came, also when the connection broke after them. */
+  #take(sent: readonly number[], sink: RestoreSink): void {
+    const { results } = this
+    const answered = sink.count
+    if (sink.refusals === undefined) for (let n = 0; n < answered; n++) results[sent[n]] = 'written'
+    else for (let n = 0; n < answered; n++) if (!sink.refusals.has(n)) results[sent[n]] = 'written'
+    const left = sent.slice(answered)
+    for (const i of left) this.doubtful.add(this.entries[i])
+    this.#due = left
+    for (const [n, refusal] of sink.refusals ?? []) {
+      // The server closes the connection after this one.
+      if (/invalid bulk length/.test(refusal.line)) results[sent[n]] = resultOf(refusal, this.options.label)
+      else this.#due.push(sent[n])
+    }
+  }
+
+  /** Looks at the refusals of a batch that was answered in full. */
+  async #settle(connection: Connection, sent: readonly number[], sink: RestoreSink): Promise<void> {
+    if (sink.refusals === undefined) return
+    const { results } = this
+    const existing: number[] = []
+    this.#due = []
+    let passing: Refusal | undefined
+    for (const [n, refusal] of sink.refusals) {
+      const i = sent[n]
+      if (results[i] !== undefined) continue
+      if (isPassing(refusal)) {
+        passing = refusal
+        this.#due.push(i)
+      } else if (refusal.code === 'BUSYKEY') {
+        results[i] = 'exists'
+        existing.push(i)
+      } else if (/payload version or checksum/.test(refusal.line)) this.#refusedPayload(i)
+      else if (/Bad data format/.test(refusal.line)) this.results[i] = this.#badData(i, refusal)
+      else this.results[i] = resultOf(refusal, this.options.label)
+    }
+    // Should the comparison fail, they are sent again.
+    const { length } = this.#due
+    this.#due.push(...existing.filter((i) => this.doubtful.has(this.entries[i])))
+    await this.#compareDoubtful(connection, existing)
+    this.#due.length = length
+    if (passing !== undefined) throw new ServerBusy(passing.line)
+  }
+
+  /** The target does not take the payload: its version, or it is damaged. */
+  #refusedPayload(i: number): void {
+    const payload = this.#payloads[i]
+    this.#payloads[i] = undefined
+    if (payload === undefined) this.results[i] = new EntryError('refused', `${this.options.label} does not take the payload of a string`)
+    else if (isWhole(payload)) {
+      this.options.versions.refuse(footerVersion(payload, payload.length))
+      this.#add(i)
+    } else this.results[i] = new EntryError('corrupt', 'the checksum of its payload is wrong')
+  }
+
+  #badData(i: number, refusal: Refusal): EntryError {
+    const { value, form } = this.entries[i]
+    // Type 7 and 6 are values of modules.
+    if (form === 'dump' && (value[0] === 7 || value[0] === 6)) return new EntryError('unsupported', `it is a value of a module, which ${this.options.label} can not read`)
+    return new EntryError('refused', `${this.options.label} can not read its payload: ${refusal.line}`)
+  }
+}
+
+/** Strings up to this size are made a payload as they are sent. */
+const RAW_IN_PLACE_BYTES = 16384
+const STRING_VERSION = 9
+const slice = new Slice()
+const out = new RdbOutput(RAW_IN_PLACE_BYTES + 64)
+
+/** The payload of a string; good until the next is made. */
+function smallRawPayload(value: Buffer): Buffer {
+  out.pos = 0
+  out.byte(0)
+  out.ensure(value.length + STRING_SLACK + 32)
+  out.string(slice.set(value, 0, value.length), false)
+  return out.buf.subarray(0, writeFooter(out.buf, 0, out.pos, STRING_VERSION))
+}
+
+/** Hears one line per RESTORE (and one per ASKING before it): counts, and keeps what is no success. */
+class RestoreSink implements ReplySink {
+  /** RESTOREs that were answered. */
+  count = 0
+  refusals: Map<number, Refusal> | undefined
+  #isAsking: boolean
+
+  constructor(readonly asking: boolean) {
+    this.#isAsking = asking
+  }
+
+  line(kind: number, buf: Buffer, start: number, end: number): void {
+    if (this.asking) {
+      this.#isAsking = !this.#isAsking
+      if (!this.#isAsking) return
+    }
+    if (kind === MINUS) (this.refusals ??= new Map()).set(this.count, new Refusal(buf.utf8Slice(start, end)))
+    this.count++
+  }
+
+  bulk(): void {
+    this.#unexpected()
+  }
+
+  nil(): void {
+    this.#unexpected()
+  }
+
+  array(): void {
+    this.#unexpected()
+  }
+
+  #unexpected(): void {
+    ;(this.refusals ??= new Map()).set(this.count++, new Refusal('ERR an answer that RESTORE does not have'))
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * `keyferry migrate`: reads the command line, makes both stores, runs the migration and says how it ended.
+ *
+ *     flags -> ends (file or URLs) -> stores -> Migration -> table, report file, exit status
+ *
+ * The first SIGINT or SIGTERM lets what is under way end and saves the checkpoint; the second ends the process.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { conversion, sameEntry } from '../backends/convert.js'
+import { decodePayload } from '../../protocol/rdb/same-value.js'
+import { Random } from '../random.js'
+import { TransferError } from '../transfer/copy.js'
+import { readJournalHead } from '../transfer/journal.js'
+import { LockedError } from '../transfer/lock.js'
+import { Migration, PreflightError, type MigrationResult } from '../transfer/migration.js'
+import { FAILURES } from '../transfer/report.js'
+import { keyText, StoreError, type Entry, type Store } from '../transfer/store.js'
+import { undo } from '../transfer/undo.js'
+import { EXIT } from './exit-codes.js'
+import { ConfigError } from './hcl-tree.js'
+import { endsOfFile, endsOfUrls, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
+import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
+import { selectionOf } from './migrate-selection.js'
+import { MigrateDisplay } from './progress.js'
+import { countText, keysText } from './quantities.js'
+import { storeOfType } from './stores.js'
+
+const BATCH_ENTRIES = 500
+
+/** Runs the verb; returns its exit status. */
+export async function runMigrate(words: readonly string[]): Promise<number> {
+  let flags: MigrateFlags
+  try {
+    flags = readMigrateFlags(words)
+    if (flags.help) {
+      process.stdout.write((await import('./migrate-help.js')).migrateHelp())
+      return EXIT.done
+    }
+    if (flags.undo !== undefined) return await runUndo(flags, flags.undo)
+    const ends = await endsOf(flags)
+    return await runEnds(flags, ends, words)
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof ConfigError) && !isUsage(error)) throw error
+    process.stderr.write(`keyferry migrate: ${(error as Error).message}\n`)
+    return EXIT.usage
+  }
+}
+
+const isUsage = (error: unknown): boolean => error instanceof StoreError && (error.fault === 'usage' || error.fault === 'missing')
+
+function endsOf(flags: MigrateFlags): Promise<MigrateEnds> {
+  return flags.config === undefined
+    ? endsOfUrls(flags.urls?.source ?? '', flags.urls?.destination ?? '')
+    : endsOfFile(flags.config)
+}
+
+/** Copies between two ends; `words` are the command line, for the line that says how to go on. */
+export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: readonly string[], verb = 'migrate'): Promise<number> {
+  const source = ends.source.backend.create(ends.source.options)
+  const target = ends.destination.backend.create(withChunkBytes(ends.destination, flags))
+  const display = new MigrateDisplay({ level: flags.logLevel, format: flags.logFormat, isDryRun: isDry(flags) })
+  for (const warning of ends.warnings) display.note('warning', warning)
+  const stop = new AbortController()
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(EXIT.interrupted)
+    process.stderr.write('\n==> Migration shutdown triggered\n')
+    stop.abort()
+  }
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  const migration = migrationOf(flags, ends, source, target, display, stop.signal)
+  try {
+    if (flags.reset) {
+      await migration.reset()
+      process.stdout.write('Success! Migration lock reset (if it was set).\n')
+      return EXIT.done
+    }
+    const result = await migration.run()
+    display.report(result.report)
+    return conclude(flags, result, `keyferry ${verb} ${words.map(quoted).join(' ')}`)
+  } catch (error) {
+    display.close()
+    return explain(error, stop.signal.aborted)
+  } finally {
+    display.close()
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+  }
+}
+
+const isDry = (flags: MigrateFlags): boolean => flags.dryRun || flags.plan !== undefined
+
+function withChunkBytes({ backend, options }: MigrateEnd, { chunkBytes }: MigrateFlags): MigrateEnd['options'] {
+  return chunkBytes === undefined || !backend.options.some(({ name }) => name === 'chunk_bytes') ? options : { ...options, chunk_bytes: String(chunkBytes) }
+}
+
+function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, target: Store, display: MigrateDisplay, signal: AbortSignal): Migration {
+  if (flags.state !== undefined) mkdirSync(flags.state, { recursive: true, mode: 0o700 })
+  const { choice, sourceName } = selectionOf(flags)
+  const task = createHash('sha256').update(JSON.stringify([
+    source.label, target.label, flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo, flags.onConflict,
+  ])).digest('hex').slice(0, 32)
+  const forms = { convert: conversion(source.traits, target.traits), same: sameEntry, bytesOf }
+  return new Migration(source, target, forms, {
+    choice, sourceName, start: flags.start === undefined ? undefined : Buffer.from(flags.start), conflict: flags.onConflict,
+    parallel: flags.maxParallel, batchEntries: flags.batch ?? BATCH_ENTRIES, unordered: flags.unordered, dryRun: isDry(flags),
+    planFile: flags.plan, applyFile: flags.apply, verify: flags.verify, repair: flags.repair, undoLog: flags.undoLog, reopen: reopenable(ends.destination),
+    rate: flags.keysPerSecond === undefined && flags.bytesPerSecond === undefined ? undefined : flags,
+    stateFolder: flags.state, spillFolder: flags.state ?? tmpdir(),
+    owner: { id: new Random().hex(32), host: hostname(), pid: process.pid, task },
+    isAlive, nowMs: Date.now, listener: display, signal,
+  })
+}
+
+/** The options without those that are secret: for a journal, which anybody may read. */
+function reopenable({ backend, options }: MigrateEnd): { type: string; options: Record<string, string> } {
+  const open = Object.entries(options).filter(([name]) => backend.options.find((spec) => spec.name === name)?.secret !== true)
+  return { type: backend.type, options: Object.fromEntries(open) }
+}
+
+/** The bytes of a string, whichever form it is in. */
+function bytesOf(entry: Entry): Buffer | undefined {
+  if (entry.form === 'raw') return entry.value
+  const value = decodePayload(entry.value)
+  return value?.type === 'string' ? value.bytes : undefined
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Somebody else's process is alive too.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+
+// ------------------------------------------------------------------------------------------------ how it ended
+
+function conclude(flags: MigrateFlags, { report, comparison, conflict }: MigrationResult, command: string): number {
+  if (flags.report !== undefined) writeReport(flags.report, { report, comparison })
+  const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+  if (report.interrupted || comparison?.interrupted === true) {
+    say(`Interrupted; the same command goes on where it was: ${command}`)
+    return EXIT.interrupted
+  }
+  const failed = FAILURES.reduce((sum, outcome) => sum + report.counts[outcome], 0)
+  const differences = comparison === undefined ? 0 : comparison.counts.missing + comparison.counts.extra + comparison.counts.differing
+  if (comparison !== undefined && flags.logLevel !== 'error') {
+    process.stdout.write(`Verified ${keysText(comparison.keys)}, ${countText(comparison.compared)} by value: ${
+      differences === 0 ? 'no difference' : `${comparison.counts.missing} missing, ${comparison.counts.differing} differing, ${comparison.counts.extra} only at the destination`}\n`)
+    for (const [kind, refs] of Object.entries(comparison.samples))
+      for (const ref of refs) process.stdout.write(`  ${kind}  ${keyText(ref.key)}${ref.db === 0 ? '' : ` (database ${ref.db})`}\n`)
+  }
+  if (failed > report.counts.conflict) say(`Some keys were not copied. When the reasons above are dealt with, this copies what is missing: ${command}`)
+  else if (report.counts.conflict > 0 && conflict === 'error') say('The destination has other values under some keys: say --on-conflict replace to write over them, or skip to leave them.')
+  if (failed > report.counts.conflict) return EXIT.partial
+  if (report.counts.conflict > 0) return EXIT.conflicts
+  if (differences > 0) return EXIT.differences
+  if (!isDry(flags) && flags.logFormat === 'standard' && flags.logLevel !== 'error') process.stdout.write('Success! All of the keys have been migrated.\n')
+  return EXIT.done
+}
+
+function writeReport(file: string, content: object): void {
+  const plain = (_: string, value: unknown): unknown => {
+    const bytes = value as { type?: string; data?: number[] } | null
+    return typeof bytes === 'object' && bytes?.type === 'Buffer' ? keyText(Buffer.from(bytes.data ?? [])) : value
+  }
+  writeFileSync(file, `${JSON.stringify(content, plain, 2)}\n`)
+}
+
+function explain(error: unknown, interrupted: boolean): number {
+  const say = (text: string): void => { process.stderr.write(`keyferry migrate: ${text}\n`) }
+  if (error instanceof LockedError) {
+    say(error.message)
+    return EXIT.locked
+  }
+  if (error instanceof PreflightError) {
+    say(`nothing was copied:\n${error.message}`)
+    return EXIT.failed
+  }
+  const cause = error instanceof TransferError ? error.cause : error
+  if (!(cause instanceof StoreError)) throw error
+  say(cause.message)
+  if (interrupted) return EXIT.interrupted
+  if (isUsage(cause)) return EXIT.usage
+  if (cause.fault === 'unreachable' && error instanceof TransferError) return error.side === 'source' ? EXIT.sourceUnreachable : EXIT.destinationUnreachable
+  return EXIT.failed
+}
+
+// ------------------------------------------------------------------------------------------------ undo
+
+/** `keyferry migrate undo FILE [-config FILE]`: the log says which destination; the configuration brings its secrets. */
+async function runUndo(flags: MigrateFlags, file: string): Promise<number> {
+  const head = await readJournalHead(file, 'undo')
+  const end = flags.config === undefined
+    ? { backend: await storeOfType(head.reopen.type), options: head.reopen.options }
+    : (await endsOfFile(flags.config)).destination
+  const store = end.backend.create(end.options)
+  if (store.label !== head.target) throw new UsageError(`${file} belongs to ${head.target}, and this is ${store.label}`)
+  try {
+    await store.open('write')
+    const { restored, removed, failed } = await undo(store, file)
+    process.stdout.write(`${store.label} is as it was: ${restored} keys have their former values again, ${removed} new ones are removed\n`)
+    for (const { entry, reason } of failed) process.stderr.write(`  not put back: ${keyText(entry.key)}: ${reason}\n`)
+    return failed.length === 0 ? EXIT.done : EXIT.partial
+  } catch (error) {
+    if (!(error instanceof StoreError) || isUsage(error)) throw error
+    process.stderr.write(`keyferry migrate: ${error.message}\n`)
+    return error.fault === 'unreachable' ? EXIT.destinationUnreachable : EXIT.failed
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Listings as the engine wants them: in the order of (db, key), beginning where it is told to, without the entries
+ * that are no data (lock, checkpoint, what Vault itself leaves out).
+ */
+import { CHECKPOINT_KEY } from './checkpoint.js'
+import { LOCK_KEY } from './lock.js'
+import { sortedKeys } from './sorted-keys.js'
+import { compareKeys, type KeyRef, type Store } from './store.js'
+
+export interface ListingOptions {
+  /** Nothing at or before this key: it was dealt with by an earlier run. */
+  readonly after?: KeyRef | undefined
+  /** Nothing before this key, in every database. */
+  readonly start?: Buffer | undefined
+  /** Any order will do. */
+  readonly unordered?: boolean
+  readonly keepKey?: ((ref: KeyRef) => boolean) | undefined
+  /** Names to list keys under, when they are not the store's own; the order is then that of these names. */
+  readonly rename?: ((ref: KeyRef) => KeyRef) | undefined
+  /** An empty folder that may be filled. */
+  readonly spillFolder: string
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The keys of a store, in pages. */
+export function listing(store: Store, options: ListingOptions): AsyncIterable<readonly KeyRef[]> {
+  const { rename, unordered, spillFolder, after } = options
+  const chosen = filtered(store, options)
+  const named = rename === undefined ? chosen : renamed(chosen, rename)
+  const ordered = unordered === true || (store.traits.ordered && rename === undefined) ? named : sortedKeys(named, { folder: spillFolder })
+  return after === undefined || unordered === true ? ordered : behind(ordered, after)
+}
+
+async function* filtered(store: Store, options: ListingOptions): AsyncGenerator<readonly KeyRef[], void, void> {
+  const { start, after, keepKey, signal } = options
+  for await (const page of store.list(firstOf(store, options))) {
+    if (signal?.aborted === true) return
+    const kept = page.filter((ref) => {
+      if (start !== undefined && ref.key.compare(start) < 0) return false
+      if (after !== undefined && compareKeys(ref, after) <= 0 && options.rename === undefined) return false
+      return !isReserved(ref, store.traits.vaultLayout) && (keepKey === undefined || keepKey(ref))
+    })
+    if (kept.length > 0) yield kept
+  }
+}
+
+/** Where a store that lists in order may begin. */
+function firstOf(store: Store, { start, after, rename }: ListingOptions): KeyRef | undefined {
+  const begin = start === undefined || store.traits.databases ? undefined : { db: 0, key: start }
+  if (after === undefined || rename !== undefined) return begin
+  return begin !== undefined && compareKeys(begin, after) > 0 ? begin : after
+}
+
+async function* renamed(pages: AsyncIterable<readonly KeyRef[]>, rename: (ref: KeyRef) => KeyRef): AsyncGenerator<readonly KeyRef[], void, void> {
+  for await (const page of pages) {
+    yield page.map((ref) => {
+      const name = rename(ref)
+      return ref.at === undefined ? name : { ...name, at: ref.at }
+    })
+  }
+}
+
+async function* behind(pages: AsyncIterable<readonly KeyRef[]>, after: KeyRef): AsyncGenerator<readonly KeyRef[], void, void> {
+  for await (const page of pages) {
+    const rest = page.filter((ref) => compareKeys(ref, after) > 0)
+    if (rest.length > 0) yield rest
+  }
+}
+
+const VAULT_LOCK = Buffer.from('core/lock')
+const SLASH = 0x2f
+
+/** Entries that are ours or the store's, not data. */
+function isReserved({ db, key }: KeyRef, vaultLayout: boolean): boolean {
+  if (db === 0 && (key.equals(LOCK_KEY.key) || key.equals(CHECKPOINT_KEY.key))) return true
+  return vaultLayout && (key.length === 0 || key[key.length - 1] === SLASH || key.equals(VAULT_LOCK))
+}

@@ -1,0 +1,298 @@
+/**
+ * One migration from its first look at both stores to its report.
+ *
+ *     open source --> open target --> preflight --> lock both --> [resume]
+ *         --> copy --> [verify] --> unlock --> report
+ *
+ * Locks and connections are given back however it ends; what was copied stays copied, and the checkpoint says how
+ * far that is. It knows the stores only by their interface, and neither terminal nor configuration.
+ */
+import { Checkpoint, folderKeeper, storeKeeper } from './checkpoint.js'
+import { Compare, type Comparison } from './compare.js'
+import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
+import { JournalWriter, plannedKeys, type JournalHead } from './journal.js'
+import { listing, type ListingOptions } from './keys.js'
+import { Lock, resetLock, type LockSurroundings, type Owner } from './lock.js'
+import type { Rate } from './pace.js'
+import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
+import { StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
+
+/** What the engine is handed because it knows no store's forms. */
+export interface Forms {
+  readonly convert: (entry: Entry) => Entry | EntryError
+  readonly same: (a: Entry, b: Entry) => boolean
+  /** The bytes of a string entry. */
+  readonly bytesOf: (entry: Entry) => Buffer | undefined
+}
+
+export interface MigrationOptions {
+  readonly choice: Choice
+  /** The source's name of a key that has its name in the target; needed with `choice.rename`. */
+  readonly sourceName?: ((ref: KeyRef) => KeyRef) | undefined
+  readonly start?: Buffer | undefined
+  /** Undefined: replace in Vault's layouts, error elsewhere. */
+  readonly conflict?: ConflictPolicy | undefined
+  readonly parallel: number
+  readonly batchEntries: number
+  readonly unordered: boolean
+  readonly dryRun: boolean
+  /** Write what a dry run finds into this file; copy what such a file says. */
+  readonly planFile?: string | undefined
+  readonly applyFile?: string | undefined
+  readonly verify: 'none' | 'quick' | 'full'
+  /** Copies only what differs, over what is there. */
+  readonly repair: boolean
+  readonly undoLog?: string | undefined
+  /** For the journals: how the target is opened again, without secrets. */
+  readonly reopen: JournalHead['reopen']
+  readonly rate?: Rate | undefined
+  /** Keeps the checkpoint; without it the target does, where it can. */
+  readonly stateFolder?: string | undefined
+  /** An empty folder for sorting. */
+  readonly spillFolder: string
+  readonly owner: Owner
+  readonly isAlive: (pid: number) => boolean
+  readonly nowMs: () => number
+  readonly listener?: Listener
+  readonly signal?: AbortSignal
+}
+
+export interface MigrationResult {
+  readonly report: Report
+  readonly comparison: Comparison | undefined
+  readonly findings: readonly Finding[]
+  readonly conflict: ConflictPolicy
+}
+
+/** Something found before the first write stands against it. */
+export class PreflightError extends Error {
+  constructor(readonly findings: readonly Finding[]) {
+    super(findings.filter(({ level }) => level === 'error').map(({ code, message }) => `${code}: ${message}`).join('\n'))
+    this.name = 'PreflightError'
+  }
+}
+
+export class Migration {
+  readonly #locks: Lock[] = []
+  #checkpoint: Checkpoint | undefined
+  #tookOver = false
+
+  constructor(
+    readonly source: Store,
+    public target: Store,
+    readonly forms: Forms,
+    readonly options: MigrationOptions,
+  ) {}
+
+  /** Removes the lock of a migration that is gone, at both ends; true when there was one in the source. */
+  async reset(): Promise<void> {
+    try {
+      await this.#at('source', () => this.source.open('read'))
+      if (this.source.traits.vaultLayout) await this.#at('source', () => resetLock(this.source))
+      await this.#at('target', () => this.target.open('write'))
+      if (this.#keepsState) await this.#at('target', () => resetLock(this.target))
+    } finally {
+      await this.#close()
+    }
+  }
+
+  /** Runs it. Throws TransferError, LockedError, PreflightError. */
+  async run(): Promise<MigrationResult> {
+    try {
+      await this.#at('source', () => this.source.open('read'))
+      await this.#openTarget()
+      // Before the locks, which are entries like others to a store that counts what it has.
+      const findings = await this.#preflight()
+      if (!this.options.dryRun) await this.#lock()
+      const report = await this.#copy()
+      const through = !report.interrupted && !this.options.dryRun
+      if (through) await this.#at('target', async () => this.target.commit?.())
+      const comparison = through && this.options.verify !== 'none' ? await this.#verify(report.keys) : undefined
+      if (through) await this.#checkpoint?.clear()
+      return { report, comparison, findings, conflict: this.#conflict }
+    } finally {
+      await this.#close()
+    }
+  }
+
+  /** A dry run creates nothing: where there is no folder or table yet, the target is taken as empty. */
+  async #openTarget(): Promise<void> {
+    if (!this.options.dryRun) return this.#at('target', () => this.target.open('write'))
+    try {
+      await this.target.open('read')
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'usage') throw error instanceof StoreError ? new TransferError('target', error) : error
+      this.options.listener?.note?.('info', `the destination is taken as empty: ${error.message}`)
+      this.target = emptyLike(this.target)
+    }
+  }
+
+  /** Whether the target can keep a lock and a checkpoint. */
+  get #keepsState(): boolean {
+    return this.target.traits.writable && this.target.traits.startsOver !== true
+  }
+
+  get #conflict(): ConflictPolicy {
+    if (this.options.repair) return 'replace'
+    return this.options.conflict ?? (this.target.traits.vaultLayout ? 'replace' : 'error')
+  }
+
+  async #at<T>(side: 'source' | 'target', work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw error instanceof StoreError ? new TransferError(side, error) : error
+    }
+  }
+
+  async #lock(): Promise<void> {
+    const surroundings: LockSurroundings = {
+      bytesOf: this.forms.bytesOf, nowMs: this.options.nowMs, isAlive: this.options.isAlive,
+      onLost: (error) => this.#warn(`the lock could not be renewed: ${error.message}`),
+    }
+    const stores: ['source' | 'target', Store][] = []
+    if (this.source.traits.vaultLayout && this.source.traits.writable) stores.push(['source', this.source])
+    if (this.#keepsState) stores.push(['target', this.target])
+    for (const [side, store] of stores) {
+      const { lock, tookOver } = await this.#at(side, () => Lock.take(store, this.options.owner, surroundings))
+      this.#locks.push(lock)
+      this.#tookOver ||= tookOver
+    }
+    if (this.#tookOver) this.#warn('the lock of this same migration was there and its process is gone: going on in its place')
+  }
+
+  #warn(text: string): void {
+    this.options.listener?.note?.('warning', text)
+  }
+
+  async #preflight(): Promise<Finding[]> {
+    const findings = [
+      ...(await this.#at('source', async () => (await this.source.preflight?.('read')) ?? [])),
+      ...(await this.#at('target', async () => (await this.target.preflight?.('write')) ?? [])),
+    ]
+    if (findings.some(({ level }) => level === 'error')) throw new PreflightError(findings)
+    for (const { level, code, message } of findings) this.options.listener?.note?.(level === 'warning' ? 'warning' : 'info', `${code}: ${message}`)
+    return findings
+  }
+
+  // ---- copying ----
+
+  async #copy(): Promise<Report> {
+    const { planFile, applyFile, undoLog } = this.options
+    const head = (kind: JournalHead['keyferry']): JournalHead => ({
+      keyferry: kind, version: 1, task: this.options.owner.task, source: this.source.label, target: this.target.label, reopen: this.options.reopen,
+    })
+    const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'))
+    const plan = planFile === undefined ? undefined : await JournalWriter.create(planFile, head('plan'))
+    try {
+      const options = await this.#copyOptions(undo, plan)
+      if (applyFile !== undefined) return await this.#apply(applyFile, options)
+      const after = await this.#resume()
+      return await this.#copying(new Copy(this.source, this.target, options), listing(this.source, { ...this.#listing, after }))
+    } finally {
+      await undo?.close()
+      await plan?.close()
+    }
+  }
+
+  get #listing(): ListingOptions {
+    const { start, unordered, choice, spillFolder, signal } = this.options
+    return { start, unordered, keepKey: choice.keepKey, spillFolder, signal }
+  }
+
+  async #copyOptions(undo: JournalWriter | undefined, plan: JournalWriter | undefined): Promise<CopyOptions> {
+    const { choice, parallel, batchEntries, dryRun, rate, listener, signal, nowMs, repair } = this.options
+    const told: Listener = {
+      ...(listener?.progress !== undefined && { progress: (progress) => listener.progress?.(progress) }),
+      ...(listener?.note !== undefined && { note: (level, text) => listener.note?.(level, text) }),
+      ...((listener?.key !== undefined || plan !== undefined) && {
+        key: (ref, outcome, reason) => {
+          plan?.planned(ref, outcome)
+          listener?.key?.(ref, outcome, reason)
+        },
+      }),
+    }
+    const total = await this.source.count?.().catch(() => undefined)
+    return {
+      conflict: this.#conflict, parallel: Math.min(parallel, this.source.traits.parallelMax, this.target.traits.parallelMax),
+      batchEntries: Math.min(batchEntries, this.source.traits.batchEntriesMax),
+      convert: this.forms.convert, same: this.forms.same, nowMs, dryRun, compareFirst: repair || undo !== undefined, total,
+      ...(choice.keepEntry !== undefined && { keepEntry: choice.keepEntry }),
+      ...(choice.rename !== undefined && { rename: choice.rename }),
+      ...(undo !== undefined && { beforeWrite: (batch) => undo.before(batch) }),
+      ...(rate !== undefined && { rate }), ...(signal !== undefined && { signal }), listener: told,
+      onWatermark: (mark) => this.#checkpoint?.note(mark),
+    }
+  }
+
+  /** Where an earlier run of the same task stopped. */
+  async #resume(): Promise<KeyRef | undefined> {
+    const { dryRun, unordered, stateFolder, owner, nowMs } = this.options
+    if (dryRun || unordered || (stateFolder === undefined && !this.#keepsState)) return undefined
+    const keeper = stateFolder === undefined ? storeKeeper(this.target, this.forms.bytesOf) : folderKeeper(stateFolder)
+    this.#checkpoint = new Checkpoint(keeper, owner.task, nowMs, (error) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
+    const mark = await this.#at('target', () => (this.#checkpoint as Checkpoint).load())
+    if (mark !== undefined) this.options.listener?.note?.('info', 'an earlier run of this migration got part of the way: going on behind its last key')
+    return mark
+  }
+
+  async #copying(copy: Copy, pages: AsyncIterable<readonly KeyRef[]>): Promise<Report> {
+    try {
+      return await copy.run(pages)
+    } finally {
+      await this.#checkpoint?.close().catch((error: unknown) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
+    }
+  }
+
+  /** Copies what a plan wanted created, where nothing may be by now, and what it wanted overwritten. */
+  async #apply(file: string, options: CopyOptions): Promise<Report> {
+    const created = await new Copy(this.source, this.target, { ...options, conflict: 'error' }).run(plannedKeys(file, 'created'))
+    if (created.interrupted) return created
+    const overwritten = await new Copy(this.source, this.target, { ...options, conflict: 'replace' }).run(plannedKeys(file, 'overwritten'))
+    const counts = Object.fromEntries(OUTCOMES.map((name) => [name, created.counts[name] + overwritten.counts[name]])) as Record<Outcome, number>
+    return {
+      ...overwritten, counts, keys: created.keys + overwritten.keys, bytes: created.bytes + overwritten.bytes,
+      elapsedMs: created.elapsedMs + overwritten.elapsedMs, samples: { ...created.samples, ...overwritten.samples },
+    }
+  }
+
+  // ---- comparing ----
+
+  async #verify(total: number): Promise<Comparison> {
+    const { options, source, target, forms } = this
+    const { choice, sourceName, verify, parallel, batchEntries, nowMs, listener, signal } = options
+    const compare = new Compare(source, target, {
+      mode: verify === 'full' ? 'full' : 'quick', convert: forms.convert, same: forms.same, sourceName, nowMs, total,
+      parallel: Math.min(parallel, source.traits.parallelMax, target.traits.parallelMax),
+      batchEntries: Math.min(batchEntries, source.traits.batchEntriesMax, target.traits.batchEntriesMax),
+      keepEntry: choice.keepEntry,
+      ...(listener !== undefined && { listener }), ...(signal !== undefined && { signal }),
+    })
+    // In the names of the target, and of the target's keys those that a copy with this choice could have written.
+    const isOurs = (ref: KeyRef): boolean => {
+      const own = sourceName?.(ref) ?? ref
+      return (options.start === undefined || own.key.compare(options.start) >= 0) && (choice.keepKey === undefined || choice.keepKey(own))
+    }
+    const ours = { ...this.#listing, unordered: false, rename: choice.rename }
+    const theirs = { spillFolder: options.spillFolder, signal, keepKey: isOurs }
+    return compare.run(listing(source, ours), listing(target, theirs))
+  }
+
+  async #close(): Promise<void> {
+    for (const lock of this.#locks.splice(0)) await lock.release().catch((error: Error) => this.#warn(`the lock could not be removed: ${error.message}`))
+    await this.source.close().catch(() => undefined)
+    await this.target.close()
+  }
+}
+
+/** A store of these limits with nothing in it. */
+function emptyLike(store: Store): Store {
+  return {
+    label: store.label, traits: store.traits, close: () => store.close(),
+    open: () => Promise.resolve(),
+    async *list() {},
+    read: (keys) => Promise.resolve(keys.map(() => undefined)),
+    write: (entries) => Promise.resolve(entries.map(() => 'written')),
+    remove: () => Promise.resolve(),
+  }
+}

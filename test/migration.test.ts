@@ -1,0 +1,390 @@
+/**
+ * Migrations as a whole: the engine on stores in this process, with faults and crashes wherever a seed puts them, and the
+ * program `keyferry migrate` in processes of its own that are killed in the middle.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { conversion, sameEntry } from '../src/backends/convert.js'
+import { MemoryStore } from '../src/backends/memory/store.js'
+import { Random } from '../src/random.js'
+import { Copy, TransferError } from '../src/transfer/copy.js'
+import { LOCK_KEY, LockedError } from '../src/transfer/lock.js'
+import { Migration, type MigrationOptions } from '../src/transfer/migration.js'
+import { StoreError, type ConflictPolicy, type Entry, type EntryError, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../src/transfer/store.js'
+import { undo } from '../src/transfer/undo.js'
+import { Chance } from './fuzz/chance.js'
+
+t.setTimeout(120_000)
+
+const SEED = Number(process.env['SEED'] ?? 20261)
+
+// ------------------------------------------------------------------------------------------------ stores with troubles
+
+/** What may go wrong: asked before every read and write. */
+interface Trouble {
+  /** Throws, or waits, or does nothing. */
+  before(what: 'read' | 'write', count: number): Promise<void> | void
+}
+
+/** A memory store that several may use at once, and that has troubles. */
+class TroubledStore implements Store {
+  readonly label: string
+  readonly traits: StoreTraits
+  calls = 0
+  writes = 0
+
+  constructor(readonly inner: MemoryStore, public trouble: Trouble, traits: Partial<StoreTraits> = {}) {
+    this.label = inner.label
+    this.traits = { ...inner.traits, parallelMax: 8, batchEntriesMax: 20, ...traits }
+  }
+
+  open(_access: StoreAccess): Promise<void> { return this.inner.open() }
+  close(): Promise<void> { return this.inner.close() }
+  count(): Promise<number> { return this.inner.count() }
+  list(from: KeyRef | undefined): AsyncIterable<readonly KeyRef[]> { return this.inner.list(from) }
+  remove(keys: readonly KeyRef[]): Promise<void> { return this.inner.remove(keys) }
+
+  async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    await this.trouble.before('read', this.calls++)
+    return this.inner.read(keys)
+  }
+
+  async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
+    await this.trouble.before('write', this.calls++)
+    this.writes += entries.length
+    return this.inner.write(entries, conflict)
+  }
+}
+
+const NO_TROUBLE: Trouble = { before: () => undefined }
+
+function migration(source: Store, target: Store, options: Partial<MigrationOptions> = {}): Migration {
+  const forms = { convert: conversion(source.traits, target.traits), same: sameEntry, bytesOf: (entry: Entry) => entry.value }
+  return new Migration(source, target, forms, {
+    choice: {}, parallel: 4, batchEntries: 10, unordered: false, dryRun: false, verify: 'none', repair: false, spillFolder: tmpdir(),
+    owner: { id: new Random().hex(16), host: hostname(), pid: process.pid, task: 'a test' },
+    reopen: { type: 'inmem', options: {} }, isAlive: () => true, nowMs: Date.now, ...options,
+  })
+}
+
+const entry = (key: string, value: string, db = 0): Entry => ({ db, key: Buffer.from(key), form: 'raw', value: Buffer.from(value), expiresAtMs: undefined })
+
+async function filled(count: number, value: (i: number) => string = (i) => `value ${i}`): Promise<MemoryStore> {
+  const store = new MemoryStore(undefined, false)
+  await store.write(Array.from({ length: count }, (_, i) => entry(`key:${String(i).padStart(6, '0')}`, value(i))), 'replace')
+  return store
+}
+
+/** What a store holds as text lines, the lock and checkpoint left out. */
+async function contentOf(store: Store): Promise<string[]> {
+  await store.open('read')
+  const lines: string[] = []
+  for await (const page of store.list(undefined))
+    for (const found of await store.read(page))
+      if (found !== undefined && !(found instanceof Error) && !found.key.toString().startsWith('core/migration')) lines.push(`${found.db} ${found.key.toString()}=${found.value.toString()}`)
+  return lines
+}
+
+t.test(`a copy that crashes anywhere and is started again loses nothing, seed ${SEED}`, async (t) => {
+  for (let round = 0; round < 60; round++) {
+    const chance = new Chance(SEED + round)
+    const source = await filled(300)
+    const inner = new MemoryStore(undefined, false)
+    const crash = (): Trouble => {
+      const at = chance.below(60)
+      return {
+        async before(what, count) {
+          // Batches end in any order.
+          for (let hops = chance.below(6); hops > 0; hops--) await new Promise((done) => { setImmediate(done) })
+          if (what === 'write' && count > at) throw new StoreError('refused', 'crash')
+        },
+      }
+    }
+    let runs = 0
+    for (;;) {
+      const target = new TroubledStore(inner, runs < 8 ? crash() : NO_TROUBLE)
+      try {
+        runs++
+        await migration(new TroubledStore(source, NO_TROUBLE), target, { isAlive: () => false }).run()
+        break
+      } catch (error) {
+        if (!(error instanceof TransferError)) throw error
+        if (error.side !== 'target' || error.message !== 'crash') t.fail(`unexpected: ${error.message}`)
+      }
+    }
+    const want = await contentOf(source)
+    const have = await contentOf(inner)
+    if (want.join() !== have.join()) return t.fail(`round ${round}: ${have.length} keys instead of ${want.length} after ${runs} runs`)
+  }
+  t.pass('60 copies, crashed up to 8 times each')
+})
+
+t.test('a resumed copy begins behind the watermark', async (t) => {
+  const source = await filled(1000)
+  const inner = new MemoryStore(undefined, false)
+  let failures = 0
+  const target = new TroubledStore(inner, { before: (what, count) => { if (what === 'write' && count > 60 && failures++ < 1) throw new StoreError('refused', 'full') } })
+  await t.rejects(migration(source, target).run(), { message: 'full', side: 'target' })
+  target.trouble = NO_TROUBLE
+  target.writes = 0
+  const { report } = await migration(source, target).run()
+  t.ok(target.writes < 900 && report.keys < 900, `${report.keys} keys were left`)
+  t.same(await contentOf(inner), await contentOf(source))
+})
+
+t.test('the first failure is the one that is told', async (t) => {
+  const target = new TroubledStore(new MemoryStore(undefined, false), {
+    async before(what, count) {
+      if (what !== 'write' || count < 6) return
+      await new Promise((done) => { setImmediate(done) })
+      throw new StoreError('refused', count === 6 ? 'the cause' : 'canceled')
+    },
+  })
+  await t.rejects(migration(new TroubledStore(await filled(500), NO_TROUBLE), target).run(), { message: 'the cause' })
+})
+
+t.test('a store that can not be reached for a while is waited for, longer every time', async (t) => {
+  const source = await filled(100)
+  const inner = new MemoryStore(undefined, false)
+  let left = 3
+  const target = new TroubledStore(inner, { before: (what, count) => { if (what === 'write' && count > 2 && left-- > 0) throw new StoreError('unreachable', 'connection refused') } })
+  const waits: number[] = []
+  const notes: string[] = []
+  const copy = new Copy(source, target, {
+    conflict: 'replace', parallel: 1, batchEntries: 10, convert: (each) => each, same: sameEntry, nowMs: Date.now,
+    listener: { note: (_, text) => notes.push(text) }, sleep: async (ms) => { waits.push(ms) },
+  })
+  t.match(await copy.run(source.list(undefined)), { counts: { written: 100 } })
+  t.same(waits, [100, 200, 400])
+  t.match(notes[0], /connection refused; trying again in 100 ms/)
+  t.same(await contentOf(inner), await contentOf(source))
+})
+
+// ------------------------------------------------------------------------------------------------ policies
+
+t.test('conflict policies: what is there, what becomes of it, what is counted', async (t) => {
+  const cases: readonly (readonly [ConflictPolicy, Record<string, number>, string])[] = [
+    ['replace', { written: 3 }, 'new'],
+    ['skip', { written: 1, identical: 1, skipped: 1 }, 'old'],
+    ['error', { written: 1, identical: 1, conflict: 1 }, 'old'],
+  ]
+  for (const [conflict, counts, other] of cases) {
+    for (const dryRun of [false, true]) {
+      const source = new MemoryStore(undefined, false)
+      await source.write([entry('a', 'same'), entry('b', 'new'), entry('c', 'first')], 'replace')
+      const target = new MemoryStore(undefined, false)
+      await target.write([entry('a', 'same'), entry('b', 'old')], 'replace')
+      const { report } = await migration(source, target, { conflict, dryRun }).run()
+      const found = Object.fromEntries(Object.entries(report.counts).filter(([, count]) => count > 0))
+      const planned: Record<string, number> = conflict === 'replace' ? { created: 1, overwritten: 1, identical: 1 } : { created: 1, identical: 1, [conflict === 'skip' ? 'skipped' : 'conflict']: 1 }
+      t.same(found, dryRun ? planned : counts, `${conflict}${dryRun ? ', dry run' : ''}`)
+      t.same(await contentOf(target), dryRun ? ['0 a=same', '0 b=old'] : ['0 a=same', `0 b=${other}`, '0 c=first'])
+    }
+  }
+})
+
+t.test('a plan says what would be written, and is followed to the letter', async (t) => {
+  const folder = temporaryFolder(t)
+  const source = new MemoryStore(undefined, false)
+  await source.write([entry('a', '1'), entry('b', '2'), entry('c', '3')], 'replace')
+  const target = new MemoryStore(undefined, false)
+  await target.write([entry('b', 'old')], 'replace')
+  const planFile = path.join(folder, 'plan')
+  await migration(source, target, { conflict: 'replace', dryRun: true, planFile }).run()
+  await target.open()
+  await source.open()
+  await source.write([entry('d', 'came later')], 'replace')
+  await target.write([entry('c', 'came in between')], 'replace')
+  const { report } = await migration(source, target, { applyFile: planFile }).run()
+  t.match(report.counts, { written: 2, conflict: 1 })
+  t.same(await contentOf(target), ['0 a=1', '0 b=2', '0 c=came in between'])
+  await t.rejects(migration(source, target, { dryRun: true, planFile }).run(), { message: /exists already/ }, 'a plan is not overwritten')
+})
+
+t.test('an undo log brings back what was', async (t) => {
+  const folder = temporaryFolder(t)
+  const source = await filled(50, () => 'new')
+  const target = new MemoryStore(undefined, false)
+  await target.write([entry('key:000007', 'old'), entry('other', 'stays')], 'replace')
+  const before = await contentOf(target)
+  const undoLog = path.join(folder, 'undo')
+  const { report } = await migration(source, target, { undoLog }).run()
+  t.match(report.counts, { created: 49, overwritten: 1 })
+  await target.open()
+  t.match(await undo(target, undoLog), { restored: 1, removed: 49, failed: [] })
+  t.same(await contentOf(target), before)
+})
+
+// ------------------------------------------------------------------------------------------------ which keys
+
+t.test('what is chosen, renamed, compared', async (t) => {
+  const source = new MemoryStore(undefined, true)
+  await source.write([entry('a:1', 'x', 0), entry('a:2', 'y', 3), entry('b:1', 'z', 3), entry('a:3', 'w', 5)], 'replace')
+  const target = new MemoryStore(undefined, true)
+  const choice = {
+    keepKey: ({ db, key }: KeyRef) => db === 3 && key.toString().startsWith('a:'),
+    rename: (ref: KeyRef) => ({ ...ref, db: 7, key: Buffer.from(`n:${ref.key.subarray(2).toString()}`) }),
+  }
+  const sourceName = (ref: KeyRef): KeyRef => (ref.db === 7 ? { ...ref, db: 3, key: Buffer.from(`a:${ref.key.subarray(2).toString()}`) } : ref)
+  const { report, comparison } = await migration(source, target, { choice, sourceName, verify: 'full' }).run()
+  t.same(await contentOf(target), ['7 n:2=y'])
+  t.equal(report.keys, 1)
+  t.match(comparison, { compared: 1, counts: { missing: 0, extra: 0, differing: 0 } })
+})
+
+t.test('a comparison finds what is missing, differs, or is only there; a repair mends the first two', async (t) => {
+  const source = await filled(1000)
+  const target = await filled(1000)
+  await target.remove([entry('key:000500', '')])
+  await target.write([entry('key:000600', 'changed'), entry('key:9', 'extra')], 'replace')
+  // Nothing is copied by a policy that leaves what is there, but the one that is missing.
+  const first = await migration(source, target, { conflict: 'skip', start: Buffer.from('key:000501'), verify: 'full' }).run()
+  t.match(first.comparison, { counts: { missing: 0, extra: 1, differing: 1 } })
+  await Promise.all([source.open(), target.open()])
+  const repaired = await migration(source, target, { repair: true, verify: 'full' }).run()
+  t.match(repaired.report.counts, { created: 1, overwritten: 1, identical: 998 })
+  t.match(repaired.comparison, { counts: { missing: 0, extra: 1, differing: 0 }, samples: { extra: [{ key: Buffer.from('key:9') }] } })
+})
+
+// ------------------------------------------------------------------------------------------------ locks
+
+t.test('locks: who may take them over', async (t) => {
+  const lockOf = (record: object): Entry => ({ ...LOCK_KEY, form: 'raw', value: Buffer.from(`${JSON.stringify(record)}\n`), expiresAtMs: undefined })
+  const start = '2026-11-28T04:00:00.5Z'
+  const mine = { start, owner: 'x', host: hostname(), pid: 1, task: 'a test', expires: '2999-01-01T00:00:00Z' }
+  const cases: readonly (readonly [string, object, boolean, RegExp | undefined])[] = [
+    ['of Vault', { start }, false, /in progress \(started: 2026-11-28T04:00:00.5Z\).*left no name.*-reset/],
+    ['alive', mine, true, /by process 1 on .*Wait/],
+    ['dead, of the same task', mine, false, undefined],
+    ['dead, of another task', { ...mine, task: 'other' }, false, /process is gone.*-reset/],
+    ['elsewhere, its time over', { ...mine, host: 'other', expires: '2020-01-01T00:00:00Z' }, true, undefined],
+    ['elsewhere, its time not over', { ...mine, host: 'other' }, false, /on other/],
+  ]
+  for (const [name, record, isAlive, refusal] of cases) {
+    for (const side of ['source', 'target'] as const) {
+      const stores = { source: await filled(3), target: new MemoryStore(undefined, false) }
+      await stores[side].write([lockOf(record)], 'replace')
+      const run = migration(stores.source, stores.target, { isAlive: () => isAlive }).run()
+      if (refusal === undefined) {
+        await run
+        t.same(await contentOf(stores.target), await contentOf(stores.source), `${name}, ${side}`)
+      } else await t.rejects(run, { name: LockedError.name, message: refusal }, `${name}, ${side}`)
+      await Promise.all([stores.source.open(), stores.target.open()])
+      const locks = [...(await stores.source.read([LOCK_KEY])), ...(await stores.target.read([LOCK_KEY]))].filter((found) => found !== undefined)
+      t.equal(locks.length, refusal === undefined ? 0 : 1, 'and afterwards')
+    }
+  }
+})
+
+// ------------------------------------------------------------------------------------------------ the program
+
+const PROGRAM = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url))
+
+function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyferry-migration-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+interface Ended { status: number | string; out: string; err: string }
+
+function start(words: readonly string[], onStart?: (child: ChildProcess) => void): Promise<Ended> {
+  const env = { ...process.env }
+  delete env['NODE_OPTIONS']
+  const child = spawn(process.execPath, [PROGRAM, 'migrate', ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })
+  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })
+  onStart?.(child)
+  return new Promise((done) => { child.once('close', (code, signal) => done({ status: signal ?? code ?? -1, out, err })) })
+}
+
+/** Vault's file layout with `count` keys. */
+function vaultFolder(folder: string, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const dir = path.join(folder, `dir${i % 17}`)
+    if (i < 17) mkdirSync(dir, { recursive: true })
+    writeFileSync(path.join(dir, `_k${i}`), `{"Value":"${Buffer.from(`value ${i}`).toString('base64')}"}\n`)
+  }
+}
+
+const filesOf = (folder: string): string[] => readdirSync(folder, { recursive: true, withFileTypes: true })
+  .filter((file) => file.isFile()).map((file) => path.relative(folder, path.join(file.parentPath, file.name))).sort()
+
+t.test(`killed at any moment, started again: the same at both ends, seed ${SEED}`, async (t) => {
+  const chance = new Chance(SEED)
+  const folder = temporaryFolder(t)
+  const source = path.join(folder, 'source')
+  const target = path.join(folder, 'target')
+  vaultFolder(source, 1500)
+  const words = ['--max-parallel', '4', '--batch', '20', '--rate', '3000', `file:${source}`, `file:${target}`]
+  for (let kills = 0; kills < 4; kills++) {
+    const { status } = await start(words, (child) => setTimeout(() => child.kill('SIGKILL'), 200 + chance.below(250)))
+    if (status !== 'SIGKILL') break
+    const locks = [source, target].map((end) => path.join(end, 'core/_migration')).filter((file) => existsSync(file))
+    for (const lock of locks) {
+      const { Value } = JSON.parse(readFileSync(lock, 'utf8')) as { Value: string }
+      t.match(JSON.parse(Buffer.from(Value, 'base64').toString()), { start: String, owner: String, host: hostname(), pid: Number }, 'the lock tells whose it is')
+    }
+  }
+  const last = await start([...words, '--rate', '1000000'])
+  t.equal(last.status, 0, last.err)
+  t.match(last.out, /Success! All of the keys have been migrated\./)
+  t.same(filesOf(target), filesOf(source), 'no key, lock or checkpoint too many or too few')
+  for (const file of filesOf(source)) if (!readFileSync(path.join(target, file)).equals(readFileSync(path.join(source, file)))) t.fail(file)
+})
+
+t.test('interrupted: status 130, and the same command goes on', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target] = [path.join(folder, 'source'), path.join(folder, 'target')]
+  vaultFolder(source, 400)
+  const words = ['--batch', '10', '--rate', '400', '-log-level=debug', `file:${source}`, `file:${target}`]
+  const first = await start(words, (child) => child.stderr?.on('data', (chunk: Buffer) => { if (chunk.includes('copied key') && !child.killed) child.kill('SIGINT') }))
+  t.equal(first.status, 130, first.err)
+  t.match(first.err, /copied key: path=dir0\/k0.*Migration shutdown triggered.*Interrupted; the same command goes on/s)
+  t.notOk(existsSync(path.join(source, 'core/_migration')), 'unlocked')
+  const second = await start([...words, '--rate', '100000', '--verify=full'])
+  t.equal(second.status, 0, second.err)
+  t.match(second.err, /going on behind its last key/)
+  t.match(second.out, /Verified 400 keys, 400 by value: no difference/)
+  t.notMatch(second.err, /path=dir0\/k0\s/, 'what was done is not done again')
+})
+
+t.test('how it ends', async (t) => {
+  const folder = temporaryFolder(t)
+  const source = path.join(folder, 'source')
+  vaultFolder(source, 20)
+  const lock = path.join(source, 'core/_migration')
+  const from = `file:${source}`
+  const to = `file:${path.join(folder, 'target')}`
+  const check = async (name: string, words: readonly string[], status: number, text: RegExp): Promise<void> => {
+    const ended = await start(words)
+    t.equal(ended.status, status, `${name}: ${ended.err}`)
+    t.match(ended.out + ended.err, text, name)
+  }
+  await check('no such flag', ['--bacth', '3', from, to], 1, /there is no flag '--bacth'; did you mean '--batch'/)
+  await check('one URL', [from], 1, /stands alone/)
+  await check('no such store', [from, 'nothing://x'], 1, /is no store/)
+  await check('help', ['--help'], 0, /Usage: keyferry migrate/)
+  await check('nobody there', [from, 'redis://127.0.0.1:1?timeout=1s'], 5, /127\.0\.0\.1:1/)
+  mkdirSync(path.dirname(lock))
+  writeFileSync(lock, JSON.stringify({ Value: Buffer.from('{"start":"2020-01-02T03:04:05.000000006Z"}\n').toString('base64') }))
+  await check('locked by Vault', [from, to], 3, /storage migration in progress \(started: 2020-01-02T03:04:05\.000000006Z\)/)
+  await check('reset', ['-reset', from, to], 0, /reset/)
+  t.notOk(existsSync(lock))
+  await check('dry run', ['--dry-run', from, `${to}/fresh`], 0, /20 keys of 20 would be copied/)
+  t.notOk(existsSync(path.join(folder, 'target/fresh')), 'nothing written, not even the folder')
+  await check('done', ['--undo-log', path.join(folder, 'undo'), '--report', path.join(folder, 'report'), from, to], 0, /Success!/)
+  t.match(JSON.parse(readFileSync(path.join(folder, 'report'), 'utf8')), { report: { counts: { created: 20 } } })
+  writeFileSync(path.join(folder, 'target/dir3/_k3'), JSON.stringify({ Value: 'AAAA' }))
+  await check('conflict', ['--on-conflict=error', from, to], 6, /dir3\/k3.*--on-conflict replace/s)
+  await check('difference', ['--on-conflict=skip', '--verify=full', from, to], 7, /1 differing/)
+  await check('repair', ['--repair', '--verify=full', from, to], 0, /no difference/)
+  await check('undo', ['undo', path.join(folder, 'undo')], 0, /20 new ones are removed/)
+  t.same(existsSync(path.join(folder, 'target')) ? filesOf(path.join(folder, 'target')) : [], [])
+})
