@@ -45,9 +45,9 @@ const ROUTES: readonly { source: Role, target: Role }[] = [
 
 const TIMEOUT_MS = 60_000
 
-/** One MIGRATE request of these keys. */
-export function migrateRequest(port: number, keys: readonly string[]): Buffer {
-  return command('MIGRATE', '127.0.0.1', port, '', 0, TIMEOUT_MS, 'KEYS', ...keys)
+/** One MIGRATE request of these keys; `copy` leaves them where they are. */
+export function migrateRequest(port: number, keys: readonly string[], copy = false): Buffer {
+  return command('MIGRATE', '127.0.0.1', port, '', 0, TIMEOUT_MS, ...(copy ? ['COPY'] : []), 'KEYS', ...keys)
 }
 
 export async function migrate(bench: Bench): Promise<void> {

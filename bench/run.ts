@@ -16,10 +16,11 @@ import { migrate } from './migrate.js'
 import { table, writeReport } from './report.js'
 import { restore } from './restore.js'
 import { startup } from './startup.js'
+import { storage } from './storage.js'
 import type { Bench } from './servers.js'
 import { Sheet, type Role } from './sheet.js'
 
-const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { commands, migrate, large, restore, memory, stall, startup }
+const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { commands, migrate, large, restore, memory, stall, startup, storage }
 
 const { values } = parseArgs({
   options: {

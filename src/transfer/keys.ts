@@ -17,17 +17,18 @@ export interface ListingOptions {
   readonly keepKey?: ((ref: KeyRef) => boolean) | undefined
   /** Names to list keys under, when they are not the store's own; the order is then that of these names. */
   readonly rename?: ((ref: KeyRef) => KeyRef) | undefined
-  /** An empty folder that may be filled. */
+  /** Where keys are sorted, and how much memory that may take; the sort has its own measure without it. */
   readonly spillFolder: string
+  readonly sortBytes?: number
   readonly signal?: AbortSignal | undefined
 }
 
 /** The keys of a store, in pages. */
 export function listing(store: Store, options: ListingOptions): AsyncIterable<readonly KeyRef[]> {
-  const { rename, unordered, spillFolder, after } = options
+  const { rename, unordered, spillFolder, sortBytes, after } = options
   const chosen = filtered(store, options)
   const named = rename === undefined ? chosen : renamed(chosen, rename)
-  const ordered = unordered === true || (store.traits.ordered && rename === undefined) ? named : sortedKeys(named, { folder: spillFolder })
+  const ordered = unordered === true || (store.traits.ordered && rename === undefined) ? named : sortedKeys(named, { folder: spillFolder, ...(sortBytes !== undefined && { budgetBytes: sortBytes }) })
   return after === undefined || unordered === true ? ordered : behind(ordered, after)
 }
 

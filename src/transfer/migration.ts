@@ -17,6 +17,9 @@ import type { Rate } from './pace.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
+/** Two listings are sorted at a time to be compared. */
+const COMPARED_SORT_BYTES = 6 * 1024 * 1024
+
 /** What the engine is handed because it knows no store's forms. */
 export interface Forms {
   readonly convert: (entry: Entry) => Entry | EntryError
@@ -273,8 +276,8 @@ export class Migration {
       const own = sourceName?.(ref) ?? ref
       return (options.start === undefined || own.key.compare(options.start) >= 0) && (choice.keepKey === undefined || choice.keepKey(own))
     }
-    const ours = { ...this.#listing, unordered: false, rename: choice.rename }
-    const theirs = { spillFolder: options.spillFolder, signal, keepKey: isOurs }
+    const ours = { ...this.#listing, unordered: false, rename: choice.rename, sortBytes: COMPARED_SORT_BYTES }
+    const theirs = { spillFolder: options.spillFolder, signal, keepKey: isOurs, sortBytes: COMPARED_SORT_BYTES }
     return compare.run(listing(source, ours), listing(target, theirs))
   }
 
