@@ -2,12 +2,12 @@
  * Data on its way through several stores, with the program: what arrives at the end of the route is what left.
  *
  *     file -> mysql -> postgresql -> etcd -> redis -> rdb -> keyferry -> file          strings of any bytes, byte for byte
- *     redis 7.0 -> keyferry -> valkey 8.0 -> rdb -> redis 7.0                          every type, expiry times too
+ *     redis 7.0 -> keyferry -> valkey 8.0 -> rdb -> redis 7.0, and a cluster             every type, expiry times too
  *
  * KEYFERRY_ROUTE_KEYS makes the first route longer (100000 takes a minute).
  */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,7 @@ import t, { type Test } from 'tap'
 import { FileStore } from '../src/backends/file/store.js'
 import type { Entry } from '../src/transfer/store.js'
 import { Chance } from './fuzz/chance.js'
+import { startCluster, stopCluster } from './peers-cluster.js'
 import { skipWithoutEtcd, startEtcd } from './peers-etcd.js'
 import { skipWithoutSql, startSql } from './peers-sql.js'
 import { skipWithout, startPeer, type Peer, type PeerName } from './peers.js'
@@ -94,7 +95,19 @@ t.test(`${KEYS} keys through every kind of store and back, seed ${SEED}`, { skip
     `redis://127.0.0.1:${ours.port}`,
     last.label,
   ]
-  for (let i = 1; i < stops.length; i++) await migrate(t, '--verify=full', stops[i - 1], stops[i])
+  // One leg as the users of Vault's command write it.
+  const config = path.join(folder, 'migrate.hcl')
+  writeFileSync(config, `
+    storage_source "mysql" {
+      username = "${mariadb.user}"
+      password = "${mariadb.password}"
+      address  = "127.0.0.1:${mariadb.port}"
+      database = "ferry"
+    }
+    storage_destination "postgresql" {
+      connection_url = "${stops[2]}"
+    }`)
+  for (let i = 1; i < stops.length; i++) await (i === 2 ? migrate(t, '-config', config) : migrate(t, '--verify=full', stops[i - 1], stops[i]))
   const want = await contentOf(first)
   const have = await contentOf(last)
   t.equal(have.size, KEYS)
@@ -126,4 +139,9 @@ t.test(`every type, with expiry times, from server to server and through a file,
   t.equal(readFileSync(file).toString('latin1', 0, 9), 'REDIS0011')
   const digests = await Promise.all([from, to].map(async (peer) => (await peer.client()).text('DEBUG', 'DIGEST')))
   t.equal(digests[0], digests[1], "Redis' own digest of all data, expiry times included")
+  // A cluster has database 0 alone.
+  const nodes = await startCluster('redis', 3)
+  t.teardown(() => stopCluster(nodes))
+  const out = await migrate(t, '--verify=full', '--db=0', `rdb:${file}`, `redis-cluster://${nodes[1].address}`)
+  t.match(out, /no difference/)
 })
