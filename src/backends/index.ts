@@ -3,6 +3,7 @@
  */
 import { StoreError } from '../transfer/store.js'
 import type { Backend } from './backend.js'
+import { withoutSecrets } from './url.js'
 
 /** Backend type, its other names and URL schemes -> where it is. */
 const BACKENDS: Readonly<Record<string, { readonly schemes: readonly string[]; readonly load: () => Promise<{ backend: Backend }> }>> = {
@@ -33,5 +34,5 @@ export async function backendOfUrl(url: string): Promise<Backend> {
   const scheme = /^([a-z][a-z0-9+-]*):/i.exec(url)?.[1].toLowerCase()
   for (const { schemes, load } of Object.values(BACKENDS)) if (scheme !== undefined && schemes.includes(scheme)) return (await load()).backend
   const known = Object.values(BACKENDS).flatMap(({ schemes }) => schemes)
-  throw new StoreError('usage', `'${url.replace(/\/\/.*@/s, '//***@')}' is no store; a store is a URL that begins with ${known.map((name) => `${name}:`).join(', ')}`)
+  throw new StoreError('usage', `'${withoutSecrets(url)}' is no store; a store is a URL that begins with ${known.map((name) => `${name}:`).join(', ')}`)
 }

@@ -6,8 +6,8 @@ import { StoreError } from '../transfer/store.js'
 import type { Backend } from './backend.js'
 
 /** A URL without what stands between `//` and `@`, for messages. */
-function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@').replace(/(password|token)=[^&]*/gi, '$1=***')
+export function withoutSecrets(url: string): string {
+  return url.replace(/\/\/.*@/s, '//***@').replace(/(password|token)=[^&]*/gi, '$1=***')
 }
 
 /** The parts of a URL. Throws StoreError 'usage'. */

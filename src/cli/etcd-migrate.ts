@@ -35,6 +35,7 @@ a key that etcd has already under the same name is left alone unless --on-confli
 
 /** Runs the verb; returns its exit status. */
 export async function runEtcdMigrate(words: readonly string[]): Promise<number> {
+  process.title = 'keyferry etcd-migrate'
   try {
     if (words.includes('--help') || words.includes('-h')) {
       process.stdout.write(ETCD_MIGRATE_HELP)

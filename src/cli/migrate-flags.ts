@@ -6,6 +6,7 @@
  * it says `=false`. Other than there, flags may come behind the URLs too; `--` ends them. The last of a flag that is given
  * twice counts, but for those that collect.
  */
+import { withoutSecrets } from '../backends/url.js'
 import type { ConflictPolicy } from '../transfer/store.js'
 import { suggestion } from './nearest.js'
 
@@ -184,7 +185,7 @@ function setPositionals(flags: MigrateFlags, words: readonly string[]): void {
   }
   if (words.length === 2) flags.urls = { source: words[0], destination: words[1] }
   else if (words.length !== 0)
-    throw new UsageError(`${words.length === 1 ? `'${hidePassword(words[0])}' stands alone` : `there are ${words.length} words beside the flags`}; keyferry migrate takes two URLs, the source and the destination, or none and -config FILE`)
+    throw new UsageError(`${words.length === 1 ? `'${withoutSecrets(words[0])}' stands alone` : `there are ${words.length} words beside the flags`}; keyferry migrate takes two URLs, the source and the destination, or none and -config FILE`)
 }
 
 function refuseContradictions(flags: MigrateFlags, given: ReadonlySet<string>): void {
@@ -247,9 +248,4 @@ function setDatabase(flags: MigrateFlags, text: string, name: string): void {
     if (from === undefined) throw new UsageError(`--${name} is '${text}'; it must be the number of a database (2), or from:to (0:3)`)
     flags.databases.push({ from: Number(from), to: Number(to) })
   }
-}
-
-/** A URL for a message. */
-function hidePassword(url: string): string {
-  return url.replace(/\/\/.*@/, '//***@')
 }

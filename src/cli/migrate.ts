@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { conversion, sameEntry } from '../backends/convert.js'
+import { withoutSecrets } from '../backends/url.js'
 import { decodePayload } from '../../protocol/rdb/same-value.js'
 import { Random } from '../random.js'
 import { TransferError } from '../transfer/copy.js'
@@ -31,6 +32,8 @@ const BATCH_ENTRIES = 500
 
 /** Runs the verb; returns its exit status. */
 export async function runMigrate(words: readonly string[]): Promise<number> {
+  // Whoever lists the processes of the machine reads their command lines, and a URL may have a password.
+  process.title = 'keyferry migrate'
   let flags: MigrateFlags
   try {
     flags = readMigrateFlags(words)
@@ -78,7 +81,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     }
     const result = await migration.run()
     display.report(result.report)
-    return conclude(flags, result, `keyferry ${verb} ${words.map(quoted).join(' ')}`)
+    return conclude(flags, result, `keyferry ${verb} ${words.map((word) => quoted(withoutSecrets(word))).join(' ')}`)
   } catch (error) {
     display.close()
     return explain(error, stop.signal.aborted)
