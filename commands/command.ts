@@ -4,7 +4,7 @@ import { Slice } from '../protocol/slice.js'
 import { Args } from '../src/engine/args.js'
 import type { Call } from '../src/engine/call.js'
 import { command, type Command } from '../src/engine/command.js'
-import { keyPositions, specPositions } from '../src/engine/keys.js'
+import { hasSloppyCount, keyPositions, specPositions } from '../src/engine/keys.js'
 import { replyError, SYNTAX } from '../src/errors.js'
 import { replyDocs } from './command-docs.js'
 import { aclCategories, keyFlags, replyInfo } from './command-info.js'
@@ -140,7 +140,10 @@ const NOT_SHOWN = new Set(['variable_flags', 'incomplete'])
 
 function keysBySpecs(named: Command, words: Args): FoundKey[] {
   const byWords = FLAGS_BY_WORDS[named.fullName] as ((words: Args, index: number) => string[]) | undefined
-  return (named.spec.keys ?? []).flatMap((spec) => {
+  const specs = named.spec.keys ?? []
+  if (specs.some((spec) => hasSloppyCount(spec, words)))
+    return [...specs].reverse().flatMap((spec) => specPositions(spec, words).map((position) => ({ position, flags: [] })))
+  return specs.flatMap((spec) => {
     const flags = keyFlags(spec).filter((flag) => !NOT_SHOWN.has(flag))
     return specPositions(spec, words).map((position, index) => ({ position, flags: byWords?.(words, index) ?? flags }))
   })

@@ -1,4 +1,5 @@
 /** Which words of a command are its keys: COMMAND GETKEYS, waiting for keys in flight, cluster routing. */
+import { readInteger } from '../../protocol/number.js'
 import { replyError } from '../errors.js'
 import type { Args } from './args.js'
 import type { Command, KeySpec } from './command-spec.js'
@@ -27,8 +28,8 @@ function addPositions(spec: KeySpec, args: Args, positions: number[]): void {
   if (first < 0) return
   if (first >= args.count) throw BAD_COUNT
   if ('keynum' in spec.find) {
-    const count = first + spec.find.keynum < args.count ? Number(args.at(first + spec.find.keynum).latin1()) : NaN
-    if (!Number.isInteger(count) || count < 0) throw BAD_WORDS
+    const count = first + spec.find.keynum < args.count ? countOf(args, first + spec.find.keynum) : NaN
+    if (!(count >= 1)) throw BAD_WORDS
     const start = first + spec.find.first
     const end = start + (count - 1) * spec.find.step
     if (end >= args.count) throw BAD_WORDS
@@ -40,6 +41,22 @@ function addPositions(spec: KeySpec, args: Args, positions: number[]): void {
     last = first + Math.floor((args.count - first) / spec.find.limit + spec.find.last)
   if (last >= args.count) throw BAD_COUNT
   for (let i = first; i <= last; i += spec.find.step) positions.push(i)
+}
+
+/** A number of keys, read as atoi does where it is no plain number. */
+function countOf(args: Args, position: number): number {
+  const { buf, start, end } = args.at(position)
+  const count = readInteger(buf, start, end)
+  return count === count ? count : Number.parseInt(/^\s*[+-]?\d{1,15}/.exec(args.at(position).latin1())?.[0] ?? '0', 10)
+}
+
+/** Whether the number of keys is no plain number: then Valkey finds the keys by other code, in another order. */
+export function hasSloppyCount(spec: KeySpec, args: Args): boolean {
+  if (spec.begin === 'unknown' || spec.find === 'unknown' || !('keynum' in spec.find) || !('index' in spec.begin)) return false
+  const position = spec.begin.index + spec.find.keynum
+  if (position >= args.count) return false
+  const { buf, start, end } = args.at(position)
+  return Number.isNaN(readInteger(buf, start, end))
 }
 
 function keywordPosition(keyword: string, from: number, args: Args): number {
