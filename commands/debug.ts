@@ -5,9 +5,10 @@
 import type { Call } from '../src/engine/call.js'
 import { command, type Command } from '../src/engine/command.js'
 import { NOT_INTEGER, replyError } from '../src/errors.js'
+import { Digest } from '../src/keyspace/digest.js'
 import { setPlainThreshold } from '../src/keyspace/list-node.js'
 import { isLocal } from './config.js'
-import { datasetDigest, Digest, mixValue } from './debug-digest.js'
+import { datasetDigest, mixValue } from './debug-digest.js'
 import {
   debugKeyTableStats, debugListpack, debugObject, debugPopulate, debugQuicklist, debugSdsLen, debugTableStats,
 } from './debug-objects.js'

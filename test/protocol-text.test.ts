@@ -4,6 +4,7 @@
  * Fixed expectations are answers of valkey-server 8.0; where it is installed, seeded random cases are asked of it
  * as well. KEYFERRY_SEED repeats a run.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
@@ -16,6 +17,7 @@ import { compress, decompress } from '../protocol/lzf.js'
 import {
   formatDouble17g, formatScore, integerLength, readDouble, readInt64, readInteger, readRangeBound, writeInt64, writeInteger, writeScore
 } from '../protocol/number.js'
+import { sha1, sha1OfDigest } from '../protocol/sha1.js'
 import { Slice } from '../protocol/slice.js'
 import type { Reply, RespClient, Word } from './client.js'
 import { Chance } from './fuzz/chance.js'
@@ -341,3 +343,18 @@ async function comparePayloads(t: Test, client: RespClient): Promise<void> {
     if (!theirs.equals(ours) || (payload[1] === 0xc3) !== (size !== 0)) t.same(ours, theirs, `value ${i}`)
   })
 }
+
+t.test('SHA-1 of every short length is Node\'s', async (t) => {
+  const bytes = Buffer.from(Array.from({ length: 1000 }, (_, i) => (i * 167 + 13) & 255))
+  const words = new Int32Array(5)
+  const hex = (): string => [...words].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+  for (let length = 0; length < 900; length++) {
+    const node = createHash('sha1').update(bytes.subarray(7, 7 + length)).digest()
+    sha1(bytes, 7, 7 + length, words)
+    if (hex() !== node.toString('hex')) t.equal(hex(), node.toString('hex'), `${length} bytes`)
+    sha1OfDigest(words)
+    const again = createHash('sha1').update(node).digest('hex')
+    if (hex() !== again) t.equal(hex(), again, `the digest of ${length} bytes`)
+  }
+  t.equal(hex().length, 40)
+})

@@ -1,86 +1,124 @@
 /**
  * Whether two values are the same, however they are encoded: a digest that does not depend on the order of
- * fields and members, on packing or on compression.
+ * fields and members, on packing or on compression. It is Valkey's (DEBUG DIGEST-VALUE): 20 bytes that SHA-1 is
+ * folded into in two ways:
+ *
+ *     mix(digest, bytes)   digest = sha1(digest ^ sha1(bytes))     the order of calls matters
+ *     xor(digest, bytes)   digest = digest ^ sha1(bytes)           it does not
+ *
+ *     string       mix bytes
+ *     list         mix each element
+ *     set          xor each member
+ *     hash         xor mix(mix(0, field), value)
+ *     sorted set   xor mix(mix(0, member), score in its shortest digits)
  */
-import { createHash } from 'node:crypto'
-import { lpFirst, lpGet, lpIsEnd, lpNext } from '../../protocol/rdb/listpack.js'
-import { intsetAt, intsetCount } from '../../protocol/rdb/intset.js'
-import { parseScore } from '../../protocol/rdb/score.js'
+import { MAX_NUMBER_TEXT, writeShortest } from '../../protocol/number.js'
 import { encodePayload } from '../../protocol/rdb/encode.js'
-import type { TableSource, Value } from '../../protocol/rdb/value.js'
+import { intsetCount, intsetGet } from '../../protocol/rdb/intset.js'
+import { lpFirst, lpGet, lpIsEnd, lpNext } from '../../protocol/rdb/listpack.js'
+import { parseScore } from '../../protocol/rdb/score.js'
+import type { ListValue, TableSource, Value } from '../../protocol/rdb/value.js'
+import { sha1, sha1OfDigest, SHA1_WORDS } from '../../protocol/sha1.js'
 import { Slice } from '../../protocol/slice.js'
+
+const hash = new Int32Array(SHA1_WORDS)
+const first = new Slice()
+const second = new Slice()
+const text = Buffer.alloc(MAX_NUMBER_TEXT)
+
+export class Digest {
+  readonly words = new Int32Array(SHA1_WORDS)
+
+  /** Folds in bytes whose place among others does not matter. */
+  xor(bytes: Slice): void {
+    sha1(bytes.buf, bytes.start, bytes.end, hash)
+    this.#xorHash()
+  }
+
+  /** `xor` of the bytes of another digest. */
+  xorDigest(other: Digest): void {
+    hash.set(other.words)
+    sha1OfDigest(hash)
+    this.#xorHash()
+  }
+
+  #xorHash(): void {
+    for (let i = 0; i < SHA1_WORDS; i++) this.words[i] ^= hash[i]
+  }
+
+  /** Folds in bytes that come after what is in there already. */
+  mix(bytes: Slice): void {
+    this.xor(bytes)
+    sha1OfDigest(this.words)
+  }
+
+  get hex(): string {
+    return [...this.words].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+  }
+}
 
 /** A hexadecimal digest: equal for equal values. Walks the whole value. */
 export function valueDigest(value: Value): string {
-  switch (value.type) {
-    case 'string':
-      return sha1([value.bytes]).toString('hex')
-    case 'list':
-      return listDigest(value)
-    case 'stream':
-      return sha1([encodePayload(value)]).toString('hex')
-    default:
-      return unorderedDigest(value)
-  }
+  const digest = new Digest()
+  digest.mix(Slice.from(value.type))
+  if (value.type === 'stream') digest.mix(new Slice(encodePayload(value)))
+  else mixElements(digest, value)
+  return digest.hex
 }
 
-function listDigest(value: Extract<Value, { type: 'list' }>): string {
-  const hash = createHash('sha1')
-  const element = new Slice()
-  const add = (slice: Slice): void => void hash.update(`${slice.length}:`).update(slice.view())
-  if (value.encoding === 'table') while (value.table.next()) add(value.table.first)
-  else
-    for (const node of value.nodes) {
-      if (!node.packed) add(element.set(node.data, 0, node.data.length))
-      else for (let at = lpFirst(node.data, 0); !lpIsEnd(node.data, at); at = lpNext(node.data, at)) add(lpGet(node.data, at, element))
-    }
-  return hash.digest('hex')
-}
-
-/** XOR of the digests of the elements: the order does not matter. */
-function unorderedDigest(value: Extract<Value, { type: 'set' | 'hash' | 'zset' }>): string {
-  const sum = Buffer.alloc(20)
-  const add = (...parts: Buffer[]): void => {
-    const digest = sha1(parts)
-    for (let i = 0; i < 20; i++) sum[i] ^= digest[i]
-  }
-  if (value.encoding === 'table') addTable(value.type, value.table, add)
+/** Folds in what a value holds, as Valkey does. A stream has more to it than elements. */
+export function mixElements(digest: Digest, value: Exclude<Value, { type: 'stream' }>): void {
+  if (value.type === 'string') digest.mix(new Slice(value.bytes))
+  else if (value.type === 'list') mixList(digest, value)
+  else if (value.encoding === 'table') mixTable(digest, value.type, value.table)
   else if (value.encoding === 'intset')
-    for (let i = 0; i < intsetCount(value.blob, 0); i++) add(Buffer.from(String(intsetAt(value.blob, 0, i))))
-  else addPacked(value.type, value.blob, add)
-  return sum.toString('hex')
+    for (let i = 0; i < intsetCount(value.blob, 0); i++) digest.xor(intsetGet(value.blob, 0, i, first, text))
+  else mixPacked(digest, value.type, value.blob, value.encoding === 'listpack-ttl')
 }
 
-function addTable(type: string, table: TableSource, add: (...parts: Buffer[]) => void): void {
-  while (table.next()) {
-    if (type === 'set') add(table.first.view())
-    else add(table.first.view(), type === 'hash' ? table.second.view() : scoreBytes(table.score))
+function mixList(digest: Digest, value: ListValue): void {
+  if (value.encoding === 'table') {
+    while (value.table.next()) digest.mix(value.table.first)
+    return
+  }
+  for (const { packed, data } of value.nodes) {
+    if (!packed) digest.mix(first.set(data, 0, data.length))
+    else for (let at = lpFirst(data, 0); !lpIsEnd(data, at); at = lpNext(data, at)) digest.mix(lpGet(data, at, first))
   }
 }
 
-function addPacked(type: string, blob: Buffer, add: (...parts: Buffer[]) => void): void {
-  const first = new Slice()
-  const second = new Slice()
+type Unordered = 'set' | 'hash' | 'zset'
+
+function mixTable(digest: Digest, type: Unordered, table: TableSource): void {
+  while (table.next()) {
+    if (type === 'set') digest.xor(table.first)
+    else xorPair(digest, table.first, type === 'hash' ? table.second : scoreText(table.score))
+  }
+}
+
+function mixPacked(digest: Digest, type: Unordered, blob: Buffer, hasTimes: boolean): void {
   for (let at = lpFirst(blob, 0); !lpIsEnd(blob, at); at = lpNext(blob, at)) {
     lpGet(blob, at, first)
     if (type === 'set') {
-      add(first.view())
+      digest.xor(first)
       continue
     }
     at = lpNext(blob, at)
     lpGet(blob, at, second)
-    add(first.view(), type === 'hash' ? second.view() : scoreBytes(parseScore(second)))
+    xorPair(digest, first, type === 'hash' ? second : scoreText(parseScore(second)))
+    if (hasTimes) at = lpNext(blob, at)
   }
 }
 
-function scoreBytes(score: number): Buffer {
-  const bytes = Buffer.allocUnsafe(8)
-  bytes.writeDoubleLE(score === 0 ? 0 : score)
-  return bytes
+const pair = new Digest()
+
+function xorPair(digest: Digest, name: Slice, value: Slice): void {
+  pair.words.fill(0)
+  pair.mix(name)
+  pair.mix(value)
+  digest.xorDigest(pair)
 }
 
-function sha1(parts: readonly Buffer[]): Buffer {
-  const hash = createHash('sha1')
-  for (const part of parts) hash.update(`${part.length}:`).update(part)
-  return hash.digest()
+function scoreText(score: number): Slice {
+  return second.set(text, 0, writeShortest(score, text, 0))
 }
