@@ -39,14 +39,16 @@ function flagsOf(session: Session): string {
   return flags === '' ? 'N' : flags
 }
 
+const HIDDEN = '*redacted*'
+
 /** A name as C prints it. */
 function untilNul(name: string): string {
   const nul = name.indexOf('\0')
   return nul < 0 ? name : name.slice(0, nul)
 }
 
-/** One client's line, without its end. */
-function describeClient(engine: Engine, session: Session): string {
+/** One client's line, without its end. In the log it may have to keep names to itself. */
+export function describeClient(engine: Engine, session: Session, hidesNames = false): string {
   const { link } = session
   const now = engine.clock.nowMs
   const output = link.outputBytes
@@ -56,7 +58,7 @@ function describeClient(engine: Engine, session: Session): string {
     ['addr', link.address],
     ['laddr', link.localAddress],
     ['fd', link.descriptor],
-    ['name', untilNul(session.name)],
+    ['name', hidesNames ? HIDDEN : untilNul(session.name)],
     ['age', Math.floor((now - session.createdMs) / 1000)],
     ['idle', Math.floor((now - session.lastActiveMs) / 1000)],
     ['flags', flagsOf(session)],
@@ -78,7 +80,7 @@ function describeClient(engine: Engine, session: Session): string {
     ['tot-mem', queryBytes + output + session.queueBytes],
     ['events', 'r'],
     ['cmd', session.lastCommand === '' ? 'NULL' : session.lastCommand],
-    ['user', session.user],
+    ['user', hidesNames ? HIDDEN : session.user],
     ['redir', -1],
     ['resp', session.protocol],
     ['lib-name', untilNul(session.libName)],

@@ -66,7 +66,7 @@ function resetStatistics(engine: Engine): void {
   stats.hits = stats.misses = stats.expired = stats.expiredStalePercent = stats.evicted = 0
   Object.assign(engine.stats, {
     commands: 0, connections: 0, rejectedConnections: 0, errorReplies: 0, unexpectedErrors: 0, deniedAuth: 0, reads: 0, writes: 0,
-    queryLimitCloses: 0,
+    queryLimitCloses: 0, outputLimitCloses: 0,
   })
   const { bytesIn, bytesOut } = traffic(engine.stats, engine.sessions)
   engine.stats.closedBytesIn -= bytesIn

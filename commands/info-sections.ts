@@ -244,7 +244,7 @@ function stats({ engine }: Call): Line[] {
     ['io_threaded_reads_processed', 0],
     ['io_threaded_writes_processed', 0],
     ['client_query_buffer_limit_disconnections', counted.queryLimitCloses],
-    ['client_output_buffer_limit_disconnections', 0],
+    ['client_output_buffer_limit_disconnections', counted.outputLimitCloses],
     ['reply_buffer_shrinks', 0],
     ['reply_buffer_expands', 0],
     ['acl_access_denied_auth', counted.deniedAuth],

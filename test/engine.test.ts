@@ -260,6 +260,37 @@ t.test('a client that does not read', { skip: skipWithout('keyferry') }, async (
   client.close()
 })
 
+t.test('client-output-buffer-limit', { skip: noPeers }, async (t) => {
+  for (const peer of await pair(t)) await t.test(peer.name, async (t) => {
+    const client = await peer.client()
+    await client.call('SET', 'big', 'v'.repeat(1_000_000))
+    const deaf = (): net.Socket => {
+      const socket = net.connect(peer.port, '127.0.0.1')
+      socket.pause()
+      socket.on('error', () => undefined)
+      socket.write(Buffer.concat(Array.from({ length: 30 }, () => encodeCommand(['GET', 'big']))))
+      t.teardown(() => socket.destroy())
+      return socket
+    }
+    const isThere = async (): Promise<boolean> => (await client.text('CLIENT', 'LIST')).includes('cmd=get')
+    const pauseMs = (ms: number): Promise<void> => new Promise((next) => setTimeout(next, ms))
+    t.equal(await client.text('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 5mb 1'), '+OK')
+    const patient = deaf()
+    await pauseMs(900)
+    t.ok(await isThere(), 'over the soft limit, but not for long')
+    for (let i = 0; i < 400 && (await isThere()); i++) await pauseMs(10)
+    t.notOk(await isThere(), 'over the soft limit for its seconds')
+    t.match(await client.text('INFO', 'stats'), /client_output_buffer_limit_disconnections:1\\r/)
+    patient.destroy()
+    t.equal(await client.text('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 5mb 0 0'), '+OK')
+    deaf()
+    for (let i = 0; i < 400 && !/disconnections:2/.test(await client.text('INFO', 'stats')); i++) await pauseMs(10)
+    t.match(await client.text('INFO', 'stats'), /client_output_buffer_limit_disconnections:2\\r/)
+    t.match(peer.output(), /Client id=\d+ addr=.* name=\*redacted\* .* cmd=get .* closed for overcoming of output buffer limits\./)
+    client.close()
+  })
+})
+
 t.test('limits of connections, ports, time', { skip: noPeers }, async (t) => {
   const peers = await pair(t)
   const said = await Promise.all(peers.map(async (peer) => {

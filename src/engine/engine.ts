@@ -57,7 +57,7 @@ export class Engine {
   readonly startedMs: number
   readonly stats: EngineStats = {
     commands: 0, connections: 0, rejectedConnections: 0, errorReplies: 0, unexpectedErrors: 0,
-    deniedAuth: 0, reads: 0, writes: 0, queryLimitCloses: 0, closedBytesIn: 0, closedBytesOut: 0,
+    deniedAuth: 0, reads: 0, writes: 0, queryLimitCloses: 0, outputLimitCloses: 0, closedBytesIn: 0, closedBytesOut: 0,
   }
   /** Error replies by code, for INFO errorstats. */
   readonly errorCounts = new Map<string, number>()

@@ -53,6 +53,8 @@ export interface EngineStats {
   writes: number
   /** Clients closed because their query buffer passed its limit. */
   queryLimitCloses: number
+  /** Clients closed because too much output waited for them. */
+  outputLimitCloses: number
   /** Bytes of the sessions that have ended. */
   closedBytesIn: number
   closedBytesOut: number

@@ -6,6 +6,7 @@
  * had read already is kept by its parser.
  */
 import type { Socket } from 'node:net'
+import { describeClient } from '../../commands/client-list.js'
 import { RequestParser } from '../../protocol/resp/request.js'
 import { Args } from '../engine/args.js'
 import type { Engine } from '../engine/engine.js'
@@ -41,6 +42,8 @@ export class Connection implements SessionLink {
   #readingPaused = false
   /** Requests wait until the client has read some of its replies. */
   #stalled = false
+  /** The second since which more output waits than the soft limit allows; 0: it does not. */
+  #overSoftLimitSince = 0
 
   constructor(
     readonly engine: Engine,
@@ -157,10 +160,9 @@ export class Connection implements SessionLink {
       this.session.bytesOut += reply.pos
       this.engine.stats.writes++
       // Written at once: the buffer is free again. Otherwise it belongs to the socket now.
-      if (!this.#writer.write(reply.buf.subarray(0, reply.pos)) || reply.buf.length > REPLY_KEEP_BYTES)
-        reply.renew()
-      const { hardBytes } = this.engine.config.clientOutputBufferLimit.normal
-      if (hardBytes > 0 && this.#writer.waitingBytes > hardBytes) this.destroy()
+      const isSent = this.#writer.write(reply.buf.subarray(0, reply.pos))
+      if (!isSent || reply.buf.length > REPLY_KEEP_BYTES) reply.renew()
+      if (!isSent) this.limitOutput()
     }
     reply.pos = 0
   }
@@ -197,7 +199,24 @@ export class Connection implements SessionLink {
   send(bytes: Buffer): void {
     if (this.#closed) return
     this.session.bytesOut += bytes.length
-    this.#writer.write(bytes)
+    if (!this.#writer.write(bytes)) this.limitOutput()
+  }
+
+  limitOutput(): void {
+    const { engine, session } = this
+    const { hardBytes, softBytes, softSeconds } = engine.config.clientOutputBufferLimit.normal
+    const waiting = this.#writer.waitingBytes
+    let isOver = hardBytes > 0 && waiting >= hardBytes
+    if (softBytes > 0 && waiting >= softBytes) {
+      // As in Valkey, whole seconds are counted.
+      const second = Math.floor(engine.clock.nowMs / 1000)
+      if (this.#overSoftLimitSince === 0) this.#overSoftLimitSince = second
+      else if (second - this.#overSoftLimitSince > softSeconds) isOver = true
+    } else this.#overSoftLimitSince = 0
+    if (!isOver || this.#closed) return
+    engine.stats.outputLimitCloses++
+    engine.services.log?.(`Client ${describeClient(engine, session, engine.config.hideUserDataFromLog)} closed for overcoming of output buffer limits.`)
+    this.destroy()
   }
 
   resume(): void {

@@ -1,6 +1,7 @@
 /**
  * What a server does beside serving: expires keys nobody asks for, moves growing tables on, wakes paused
- * clients, closes idle ones. `hz` times a second (10 by default), each turn about a millisecond at most.
+ * clients, closes idle ones and those that do not read. `hz` times a second (10 by default), each turn about a
+ * millisecond at most.
  */
 import { migrationsOf } from '../../commands/migrate.js'
 import type { Engine } from '../engine/engine.js'
@@ -45,6 +46,7 @@ export class Housekeeping {
     const { bytesIn, bytesOut } = traffic(engine.stats, engine.sessions)
     engine.rates.sample(engine.clock.nowMs, engine.stats.commands, bytesIn, bytesOut)
     if (engine.cronPaused) return
+    this.#limitOutput()
     if (this.#turns++ % engine.config.hz === 0) {
       this.memory.refresh()
       this.#closeIdle()
@@ -60,6 +62,11 @@ export class Housekeeping {
     const until = clock.monotonicMs() + MOVE_BUDGET_MS
     for (const db of databases)
       while (db.move(MOVE_SLOTS)) if (clock.monotonicMs() > until) return
+  }
+
+  #limitOutput(): void {
+    const { hardBytes, softBytes } = this.engine.config.clientOutputBufferLimit.normal
+    if (hardBytes > 0 || softBytes > 0) for (const session of this.engine.sessions.values()) session.link.limitOutput()
   }
 
   #closeIdle(): void {
