@@ -12,6 +12,7 @@
 import { fstatSync, readFileSync, writeSync } from 'node:fs'
 import { Clock } from '../clock.js'
 import { Config, ConfigFileError, ConfigOpenError, KEYFERRY_VERSION, checkLocale, systemErrorText } from '../config/index.js'
+import { collectLessOften } from './collector.js'
 import type { ListenError, Server as RunningServer } from '../server/index.js'
 import { Log } from './log.js'
 
@@ -189,6 +190,7 @@ async function start(config: Config, log: Log, Server: typeof RunningServer): Pr
   let server: RunningServer
   try {
     server = new Server(config, log)
+    collectLessOften()
     closeOnSignals(server, log)
     server.onShutdown = () => process.exit(0)
     await server.listen()
