@@ -51,7 +51,7 @@ export function replyEmptyScan(reply: ReplyWriter): void {
   reply.array(0)
 }
 
-const element = new Slice()
+const element = Slice.scratch()
 
 /** One step over a table: collects the records to answer and returns the next cursor. */
 export function scanTable(table: ByteMap, from: number, scan: ElementScan, found: Ref[]): number {

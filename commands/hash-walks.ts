@@ -14,8 +14,8 @@ import { checkPairCount, readSampleCount, REPEATED_MAX } from './sample-count.js
 
 const walk = new HashWalk()
 const draw = new HashDraw()
-const field = new Slice()
-const value = new Slice()
+const field = Slice.scratch()
+const value = Slice.scratch()
 
 // HGETALL key
 const hgetall = command({

@@ -20,7 +20,7 @@ const INT64_MIN = -(2n ** 63n)
 const INT64_MAX = 2n ** 63n - 1n
 
 const edit = new HashEdit()
-const value = new Slice()
+const value = Slice.scratch()
 const numberText = Buffer.allocUnsafeSlow(32)
 
 // ------------------------------------------------------------------------------------------------ writing

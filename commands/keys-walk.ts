@@ -15,7 +15,7 @@ const INVALID_CURSOR = replyError('ERR invalid cursor')
 /** A SCAN call looks at no more than this many times COUNT buckets, however empty they are. */
 const BUCKETS_PER_COUNT = 10
 
-const name = new Slice()
+const name = Slice.scratch()
 
 function isStar(pattern: Slice): boolean {
   return pattern.length === 1 && pattern.buf[pattern.start] === 42

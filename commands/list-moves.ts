@@ -10,7 +10,7 @@ import { dataView, Slice } from '../protocol/slice.js'
 import { settleRemoval } from './list-removal.js'
 
 const cursor = new ListCursor()
-const element = new Slice()
+const element = Slice.scratch()
 const scratch = Buffer.allocUnsafeSlow(16384)
 const scratchData = dataView(scratch)
 

@@ -12,7 +12,7 @@ import { Slice } from '../protocol/slice.js'
 import { integerFrom, symmetricInteger } from './list-numbers.js'
 
 const cursor = new ListCursor()
-const element = new Slice()
+const element = Slice.scratch()
 
 /**
  * What follows a removal: an event, and then the list goes if it is empty, or becomes packed if it is small

@@ -19,7 +19,7 @@ import { listMoveCommands } from './list-moves.js'
 import { listRemovalCommands } from './list-removal.js'
 
 const cursor = new ListCursor()
-const element = new Slice()
+const element = Slice.scratch()
 
 // ---- adding ----
 

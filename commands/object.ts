@@ -15,7 +15,7 @@ const NO_LRU = replyError('ERR An LFU maxmemory policy is selected, idle time no
 const SHARED_COUNT = 2147483647
 const SHARED_INTEGERS = 10000
 
-const bytes = new Slice()
+const bytes = Slice.scratch()
 
 function introspection(name: string, since: string, summary: string, answer: (call: Call, ref: Ref) => void): Command {
   const run: Handler = (call) => {

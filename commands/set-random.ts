@@ -15,7 +15,7 @@ const REBUILD_FACTOR = 5
 const edit = new SetEdit()
 const walk = new SetWalk()
 const draw = new SetDraw()
-const member = new Slice()
+const member = Slice.scratch()
 
 // ------------------------------------------------------------------------------------------------ SRANDMEMBER
 

@@ -13,7 +13,7 @@ import { setRandomCommands } from './set-random.js'
 
 const edit = new SetEdit()
 const walk = new SetWalk()
-const member = new Slice()
+const member = Slice.scratch()
 
 // SADD key member [member ...]
 const sadd = command({

@@ -117,7 +117,7 @@ interface Element {
   weight: Buffer | undefined
 }
 
-const member = new Slice()
+const member = Slice.scratch()
 const listCursor = new ListCursor()
 const setWalk = new SetWalk()
 const zsetWalk = new SortedSetWalk()
@@ -148,8 +148,8 @@ function loadElements(call: Call, ref: Ref, backwards: boolean): Element[] {
   return backwards ? elements.reverse() : elements
 }
 
-const found = new Slice()
-const name = new Slice()
+const found = Slice.scratch()
+const name = Slice.scratch()
 
 /** What the pattern finds for an element: a view, or undefined. */
 function lookUp(call: Call, pattern: Pattern, bytes: Buffer): Slice | undefined {

@@ -14,7 +14,7 @@ import { readCursor } from './keys-walk.js'
 import { checkPairCount, readSampleCount, REPEATED_MAX } from './sample-count.js'
 
 const walk = new SortedSetWalk()
-const member = new Slice()
+const member = Slice.scratch()
 
 // ------------------------------------------------------------------------------------------------ at random
 

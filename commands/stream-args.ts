@@ -35,7 +35,7 @@ export function readIds(call: Call, from: number): StreamId[] {
   return ids
 }
 
-const inner = new Slice()
+const inner = Slice.scratch()
 let exclusive = false
 
 function readBound(word: Slice, out: StreamId, missingSeq: Int64): void {
@@ -100,8 +100,8 @@ export function seenConsumer(call: Call, key: Slice, group: StreamGroup, name: S
   return consumer
 }
 
-const field = new Slice()
-const value = new Slice()
+const field = Slice.scratch()
+const value = Slice.scratch()
 
 /** Writes the entry a cursor stands on: its id, then its fields and values. */
 export function replyEntry(reply: ReplyWriter, cursor: StreamCursor): void {

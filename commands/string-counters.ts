@@ -16,7 +16,7 @@ const INT64_MIN = -(2n ** 63n)
 const INT64_MAX = 2n ** 63n - 1n
 const NEGATION_OVERFLOW = replyError('ERR decrement would overflow')
 
-const bytes = new Slice()
+const bytes = Slice.scratch()
 const scratch = Buffer.allocUnsafeSlow(MAX_NUMBER_TEXT)
 const text = new Slice(scratch)
 const ZERO_TEXT = Slice.from('0')

@@ -6,7 +6,7 @@ import { encodingOfString } from '../src/keyspace/string.js'
 import { RAW, STRING } from '../src/keyspace/types.js'
 import { Slice } from '../protocol/slice.js'
 
-const bytes = new Slice()
+const bytes = Slice.scratch()
 const EMPTY = new Slice()
 
 /** A string may not become longer than a client could send it. */

@@ -18,7 +18,7 @@ import {
   ANY_TIME, EX, EXAT, GET, KEEPTTL, NX, PERSIST, PX, PXAT, readGetexOptions, readSetOptions, readTime, timeWord, XX,
 } from './string-options.js'
 
-const bytes = new Slice()
+const bytes = Slice.scratch()
 
 /**
  * Gives a key a string as its value. `ref` is what a lookup for writing has just found (0: no such key). The

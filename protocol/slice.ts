@@ -14,6 +14,9 @@ declare global {
   }
 }
 
+const EMPTY = Buffer.alloc(0)
+const scratches: Slice[] = []
+
 /** Longer runs are copied faster by `Buffer.copy`. */
 const COPIED_HERE_MAX = 192
 
@@ -35,6 +38,16 @@ export class Slice {
     this.start = start
     this.end = end
     this.data = undefined
+  }
+
+  /**
+   * A Slice for a module to point here and there, good until the command that uses it has run: see `forgetScratches`.
+   * One to keep, or to make inside a function, is made with `new`.
+   */
+  static scratch(): Slice {
+    const slice = new Slice()
+    scratches.push(slice)
+    return slice
   }
 
   /** The bytes of a string, as UTF-8 (or `'latin1'`, one byte a character). */
@@ -124,7 +137,13 @@ export class Slice {
   }
 }
 
-const EMPTY = Buffer.alloc(0)
+/**
+ * Between two commands: points every scratch Slice to nothing. Each of them would keep the last large value that it saw
+ * alive for as long as its module sees no other.
+ */
+export function forgetScratches(): void {
+  for (const slice of scratches) slice.set(EMPTY, 0, 0)
+}
 
 /** Copies bytes where no DataViews are at hand: short runs one by one, which beats a call into native code. */
 export function copyBytes(from: Buffer, start: number, end: number, to: Buffer, at: number): void {

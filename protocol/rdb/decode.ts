@@ -206,7 +206,7 @@ function repacked(nodes: ListNode[]): ListNode[] {
   return packer.finish()
 }
 
-const slice = new Slice()
+const slice = Slice.scratch()
 const scratch = new StringScratch()
 /** Elements of the node last checked. */
 let elements = 0

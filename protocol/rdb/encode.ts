@@ -98,7 +98,7 @@ export function* measureSteps(value: Value, type: number, options: EncodeOptions
   return bytes + out.pos
 }
 
-const slice = new Slice()
+const slice = Slice.scratch()
 
 // ------------------------------------------------------------------------------------------------ types
 

@@ -214,7 +214,7 @@ export function lpGetInt64(buf: Buffer, pos: number): bigint | undefined {
   return readInt64(own.buf, own.start, own.end)
 }
 
-const own = new Slice()
+const own = Slice.scratch()
 
 /** An integer of any width but 64 bits. */
 function smallInteger(buf: Buffer, pos: number): number {

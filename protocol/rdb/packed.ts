@@ -64,9 +64,9 @@ function fewFirstsDiffer(buf: Buffer, start: number, width: number): boolean {
   return true
 }
 
-const element = new Slice()
+const element = Slice.scratch()
 const scratch = Buffer.allocUnsafeSlow(24)
-const otherElement = new Slice()
+const otherElement = Slice.scratch()
 const otherScratch = Buffer.allocUnsafeSlow(24)
 
 /** Member, score ...: every score a number. Returns whether the rows are in order. */

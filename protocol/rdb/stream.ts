@@ -102,7 +102,7 @@ function readNodes(input: RdbInput, keep: boolean): StreamNode[] {
   return nodes
 }
 
-const slice = new Slice()
+const slice = Slice.scratch()
 const scratch = new StringScratch()
 const NOTHING = Buffer.alloc(0)
 

@@ -79,7 +79,7 @@ export function readBlob(input: RdbInput): Buffer {
   return readString(input, ownSlice, ownScratch).copy()
 }
 
-const ownSlice = new Slice()
+const ownSlice = Slice.scratch()
 const ownScratch = new StringScratch()
 
 /** Moves past a string without looking inside. */

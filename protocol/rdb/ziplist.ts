@@ -91,7 +91,7 @@ export function ziplistToListpack(buf: Buffer, start: number, end: number, count
   return used === bytes ? out : new Slice(out, 0, used).copy()
 }
 
-const text = new Slice()
+const text = Slice.scratch()
 
 function writeEntry(buf: Buffer, pos: number, size: number, out: Buffer, at: number): number {
   const b = buf[pos]

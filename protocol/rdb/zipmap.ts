@@ -57,4 +57,4 @@ export function zipmapToListpack(buf: Buffer, start: number, end: number, count:
   return new Slice(out, 0, lpFinish(out, 0, at, 2 * count)).copy()
 }
 
-const text = new Slice()
+const text = Slice.scratch()

@@ -22,6 +22,8 @@ const LINE_BYTES_MAX = 65536
 /** Bulk strings from here on get a buffer of their own. */
 const BIG_BYTES = 32768
 const WORDS_MAX = 2147483647
+/** So many word objects are kept for the next command. */
+const WORDS_KEPT = 256
 const UNAUTHENTICATED_WORDS_MAX = 10
 const UNAUTHENTICATED_BYTES_MAX = 16384
 
@@ -384,6 +386,14 @@ export class RequestParser {
       const word = this.words[i]
       if (word.buf === from) word.set(to, word.start + delta, word.end + delta)
     }
+  }
+
+  /** Between two commands: lets go of the values that the last ones brought, and of all but the usual number of words. */
+  forget(): void {
+    const { words } = this
+    if (this.count > 0 || this.#wanted > 0 || this.#waiting) return
+    if (words.length > WORDS_KEPT) words.length = WORDS_KEPT
+    for (const word of words) word.set(NOTHING, 0, 0)
   }
 
   /** Bytes held for a command that is not complete. */

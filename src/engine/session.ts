@@ -19,6 +19,8 @@ export interface SessionLink {
   destroy(): void
   /** Sends bytes outside the handling of a request (a late reply, a MONITOR line). */
   send(bytes: Buffer): void
+  /** Lets go of the memory that its last commands took. */
+  forget(): void
   /** Closes the connection when more output waits than `client-output-buffer-limit` allows, or for too long. */
   limitOutput(): void
   /** Sends what the engine's reply writer holds, and empties it. */

@@ -10,7 +10,7 @@ import { blockBytes, UNIT_BITS, UNIT_MASK, type Ref } from './arena.js'
 import { INLINE_VALUE_MAX, SIDE_KEY, SIDE_VALUE, Table } from './table.js'
 
 /** A value before it is overwritten or deleted. */
-const before = new Slice()
+const before = Slice.scratch()
 
 export class ByteMap extends Table {
   /**

@@ -50,11 +50,12 @@ export interface KeyspaceStats {
   evicted: number
 }
 
+const scratch = Slice.scratch()
+
 export class Database extends Records {
   declare readonly services: KeyspaceServices
   /** Bytes of the values held outside the arena, roughly. */
   sideBytes = 0
-  readonly #scratch = new Slice()
 
   constructor(
     public index: number,
@@ -135,7 +136,7 @@ export class Database extends Records {
 
   /** Length of a string or packed value in bytes. */
   bytesLength(ref: Ref): number {
-    return this.bytesOf(ref, this.#scratch).length
+    return this.bytesOf(ref, scratch).length
   }
 
   /**
@@ -389,7 +390,7 @@ export class Database extends Records {
     const type = this.typeOf(ref)
     const encoding = this.encodingOf(ref)
     const flags = this.flagsOf(ref)
-    if ((flags & SIDE_VALUE) === 0) return target.setBytes(name, type, encoding, this.bytesOf(ref, this.#scratch))
+    if ((flags & SIDE_VALUE) === 0) return target.setBytes(name, type, encoding, this.bytesOf(ref, scratch))
     const value = this.side[this.valueWord(ref)]
     if ((flags & LAZY) !== 0) return target.#setSide(name, type, encoding, value, LAZY, false)
     if (!copy) return target.#setSide(name, type, encoding, value, 0, false)

@@ -22,8 +22,8 @@ import { sha1, sha1OfDigest, SHA1_WORDS } from '../../protocol/sha1.js'
 import { Slice } from '../../protocol/slice.js'
 
 const hash = new Int32Array(SHA1_WORDS)
-const first = new Slice()
-const second = new Slice()
+const first = Slice.scratch()
+const second = Slice.scratch()
 const text = Buffer.alloc(MAX_NUMBER_TEXT)
 
 export class Digest {

@@ -79,11 +79,11 @@ export class LargeHash implements LargeValue {
 }
 
 const INTEGER_TEXT_BYTES = 24
-const fieldOut = new Slice()
-const valueOut = new Slice()
+const fieldOut = Slice.scratch()
+const valueOut = Slice.scratch()
 const fieldText = Buffer.allocUnsafeSlow(INTEGER_TEXT_BYTES)
 const valueText = Buffer.allocUnsafeSlow(INTEGER_TEXT_BYTES)
-const packed = new Slice()
+const packed = Slice.scratch()
 const NO_FIELDS = new ByteMap()
 
 // ------------------------------------------------------------------------------------------------ reading

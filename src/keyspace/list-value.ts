@@ -20,8 +20,8 @@ import { LargeList } from './list.js'
 import { LIST, LISTPACK, QUICKLIST } from './types.js'
 
 const END = 0xff
-const bytes = new Slice()
-const packed = new Slice()
+const bytes = Slice.scratch()
+const packed = Slice.scratch()
 
 /** The large list behind a record, or undefined when it is packed. */
 export function largeOf(db: Database, ref: Ref): LargeList | undefined {

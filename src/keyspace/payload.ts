@@ -44,7 +44,7 @@ export interface PayloadOptions {
   readonly compressed: boolean
 }
 
-const bytes = new Slice()
+const bytes = Slice.scratch()
 
 // ------------------------------------------------------------------------------------------------ writing
 
@@ -210,7 +210,7 @@ export type Verdict = Verified | 'footer' | 'data'
 export const ELEMENTS_PER_TURN = 16384
 
 const scratch = new StringScratch()
-const text = new Slice()
+const text = Slice.scratch()
 
 /**
  * Checks a RESTORE payload to the last byte. `slow` is handed a check that would take long, to be stepped

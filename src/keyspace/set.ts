@@ -88,9 +88,9 @@ export class LargeSet implements LargeValue {
 }
 
 const INTEGER_TEXT_BYTES = 24
-const memberOut = new Slice()
+const memberOut = Slice.scratch()
 const memberText = Buffer.allocUnsafeSlow(INTEGER_TEXT_BYTES)
-const packed = new Slice()
+const packed = Slice.scratch()
 const NO_MEMBERS = new ByteMap()
 
 // ------------------------------------------------------------------------------------------------ reading

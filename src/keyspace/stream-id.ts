@@ -73,7 +73,7 @@ export function compareIds(aMs: Int64, aSeq: Int64, bMs: Int64, bSeq: Int64): nu
 const TEXT_MAX = 127
 const DASH = 45
 const STAR = 42
-const part = new Slice()
+const part = Slice.scratch()
 
 /**
  * Reads `ms-seq` or `ms` (with `missingSeq` for the rest) into `out`; 'any-seq' when it is `ms-*`, which

@@ -16,7 +16,7 @@ import type { LargeSortedSet } from './zset.js'
 import { LISTPACK_BYTES_MAX, packedInsert, packedScore, packSortedSet, unpackSortedSet } from './zset-packed.js'
 import { largeSortedSetOf } from './zset-walk.js'
 
-const packed = new Slice()
+const packed = Slice.scratch()
 
 /** The directives that decide when a sorted set stops being packed; a Config has them. */
 export interface SortedSetLimits {

@@ -20,7 +20,7 @@ export const INTEGER_TEXT_BYTES = 24
 /** No listpack grows beyond this, whatever the directives say. */
 export const LISTPACK_BYTES_MAX = 1 << 30
 
-const element = new Slice()
+const element = Slice.scratch()
 const elementText = Buffer.allocUnsafeSlow(INTEGER_TEXT_BYTES)
 const scoreBuffer = Buffer.allocUnsafeSlow(MAX_NUMBER_TEXT)
 const scoreText = new Slice(scoreBuffer)

@@ -16,7 +16,7 @@ import { LISTPACK } from './types.js'
 import type { LargeSortedSet } from './zset.js'
 import { INTEGER_TEXT_BYTES, packedScore } from './zset-packed.js'
 
-const packed = new Slice()
+const packed = Slice.scratch()
 
 /** The object of a sorted set in that encoding. */
 export function largeSortedSetOf(db: Database, ref: Ref): LargeSortedSet {

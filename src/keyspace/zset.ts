@@ -26,7 +26,7 @@ const MOVE_PER_DELETE = 16
 /** Scores on their way into a record. */
 const scoreBytes = Buffer.allocUnsafeSlow(SCORE_BYTES)
 const scoreSlice = new Slice(scoreBytes)
-const found = new Slice()
+const found = Slice.scratch()
 
 export class LargeSortedSet implements LargeValue {
   readonly members = new ByteMap()

@@ -202,6 +202,10 @@ export class Connection implements SessionLink {
     if (!this.#writer.write(bytes)) this.limitOutput()
   }
 
+  forget(): void {
+    if (!this.#isBlocked) this.parser.forget()
+  }
+
   limitOutput(): void {
     const { engine, session } = this
     const { hardBytes, softBytes, softSeconds } = engine.config.clientOutputBufferLimit.normal
