@@ -1,6 +1,6 @@
 /** Hashes: all fields at once, some at random, a few a call. */
 import { globMatch } from '../protocol/glob.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { OUT_OF_RANGE, SYNTAX } from '../src/errors.js'
@@ -12,8 +12,8 @@ import { readElementScan, replyEmptyScan, scanTable, type ElementScan } from './
 import { readCursor } from './keys-walk.js'
 import { checkPairCount, readSampleCount, REPEATED_MAX } from './sample-count.js'
 
-const walk = new HashWalk()
-const draw = new HashDraw()
+const walk = scratch(new HashWalk())
+const draw = scratch(new HashDraw())
 const field = Slice.scratch()
 const value = Slice.scratch()
 

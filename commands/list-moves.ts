@@ -6,21 +6,21 @@ import { ListCursor } from '../src/keyspace/list-cursor.js'
 import { createList, dropElement, growList, listSize, pushElement, seekList } from '../src/keyspace/list-value.js'
 import { encodingOfString } from '../src/keyspace/string.js'
 import { INT, LIST } from '../src/keyspace/types.js'
-import { dataView, Slice } from '../protocol/slice.js'
+import { dataView, scratch, Slice } from '../protocol/slice.js'
 import { settleRemoval } from './list-removal.js'
 
-const cursor = new ListCursor()
+const cursor = scratch(new ListCursor())
 const element = Slice.scratch()
-const scratch = Buffer.allocUnsafeSlow(16384)
-const scratchData = dataView(scratch)
+const room = Buffer.allocUnsafeSlow(16384)
+const roomData = dataView(room)
 
 /** Copies the element under the cursor out of the database, because its list is about to change. */
 function takeElement(): Slice {
   cursor.get(element)
   const length = element.length
-  if (length > scratch.length) return element.set(element.copy(), 0, length)
-  element.copyTo(scratch, scratchData, 0)
-  return element.set(scratch, 0, length, scratchData)
+  if (length > room.length) return element.set(element.copy(), 0, length)
+  element.copyTo(room, roomData, 0)
+  return element.set(room, 0, length, roomData)
 }
 
 function move(call: Call, fromHead: boolean, toHead: boolean): void {

@@ -8,10 +8,10 @@ import {
   deleteRange, dropElement, listSize, removedCount, removeElements, seekList, shrinkList,
 } from '../src/keyspace/list-value.js'
 import { LIST } from '../src/keyspace/types.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import { integerFrom, symmetricInteger } from './list-numbers.js'
 
-const cursor = new ListCursor()
+const cursor = scratch(new ListCursor())
 const element = Slice.scratch()
 
 /**

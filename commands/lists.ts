@@ -13,12 +13,12 @@ import {
   createList, growList, insertElement, largeOf, listSize, pushElement, replaceElement, seekList, shrinkList,
 } from '../src/keyspace/list-value.js'
 import { LIST } from '../src/keyspace/types.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import { integerFrom, symmetricInteger } from './list-numbers.js'
 import { listMoveCommands } from './list-moves.js'
 import { listRemovalCommands } from './list-removal.js'
 
-const cursor = new ListCursor()
+const cursor = scratch(new ListCursor())
 const element = Slice.scratch()
 
 // ---- adding ----

@@ -6,7 +6,7 @@
  */
 import { intsetParse } from '../protocol/rdb/intset.js'
 import { readInt64 } from '../protocol/number.js'
-import type { Slice } from '../protocol/slice.js'
+import { scratch, type Slice } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, keys, numberedKeys, type Command, type CommandSpec } from '../src/engine/command.js'
 import { replyError, SYNTAX, type ReplyError } from '../src/errors.js'
@@ -19,7 +19,7 @@ const NUMKEYS_TOO_MANY = replyError("ERR Number of keys can't be greater than nu
 const LIMIT_NEGATIVE = replyError("ERR LIMIT can't be negative")
 
 const result = new SetEdit()
-const walk = new SetWalk()
+const walk = scratch(new SetWalk())
 
 /** The records of the sets in words `first` to `last`, 0 where there is none. */
 function readSets(call: Call, first: number, last: number): Ref[] {

@@ -1,5 +1,5 @@
 /** Sets: members at random, SRANDMEMBER to look at them, SPOP to take them out. */
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { NOT_POSITIVE, OUT_OF_RANGE, SYNTAX } from '../src/errors.js'
@@ -13,8 +13,8 @@ import { readSampleCount, REPEATED_MAX } from './sample-count.js'
 const REBUILD_FACTOR = 5
 
 const edit = new SetEdit()
-const walk = new SetWalk()
-const draw = new SetDraw()
+const walk = scratch(new SetWalk())
+const draw = scratch(new SetDraw())
 const member = Slice.scratch()
 
 // ------------------------------------------------------------------------------------------------ SRANDMEMBER

@@ -1,6 +1,6 @@
 /** Sets: adding, removing and asking for members. Random members: `set-random.ts`; several sets: `set-algebra.ts`. */
 import { globMatch } from '../protocol/glob.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import type { Ref } from '../src/keyspace/arena.js'
@@ -12,7 +12,7 @@ import { setAlgebraCommands } from './set-algebra.js'
 import { setRandomCommands } from './set-random.js'
 
 const edit = new SetEdit()
-const walk = new SetWalk()
+const walk = scratch(new SetWalk())
 const member = Slice.scratch()
 
 // SADD key member [member ...]

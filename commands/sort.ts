@@ -8,7 +8,7 @@
  */
 import { slotOf } from '../protocol/crc16.js'
 import { readRangeBound } from '../protocol/number.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import type { Args } from '../src/engine/args.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command, type CommandSpec, type KeySpec } from '../src/engine/command.js'
@@ -118,9 +118,9 @@ interface Element {
 }
 
 const member = Slice.scratch()
-const listCursor = new ListCursor()
-const setWalk = new SetWalk()
-const zsetWalk = new SortedSetWalk()
+const listCursor = scratch(new ListCursor())
+const setWalk = scratch(new SetWalk())
+const zsetWalk = scratch(new SortedSetWalk())
 
 function element(bytes: Slice): Element {
   return { bytes: bytes.copy(), score: 0, weight: undefined }

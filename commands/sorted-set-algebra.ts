@@ -5,7 +5,7 @@
  * Sums of floating-point numbers depend on the order of adding, so the inputs are taken from small to large,
  * as Valkey does.
  */
-import type { Slice } from '../protocol/slice.js'
+import { scratch, type Slice } from '../protocol/slice.js'
 import type { Args } from '../src/engine/args.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, numberedKeys, type Command, type CommandSpec } from '../src/engine/command.js'
@@ -42,9 +42,9 @@ interface Request {
   limit: number
 }
 
-const sortedWalk = new SortedSetWalk()
-const setWalk = new SetWalk()
-const resultWalk = new SortedSetWalk()
+const sortedWalk = scratch(new SortedSetWalk())
+const setWalk = scratch(new SetWalk())
+const resultWalk = scratch(new SortedSetWalk())
 
 // ------------------------------------------------------------------------------------------------ words
 

@@ -1,5 +1,5 @@
 /** Taking members off the ends of a sorted set: ZPOPMIN, ZPOPMAX, ZMPOP. */
-import type { Slice } from '../protocol/slice.js'
+import { scratch, type Slice } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, numberedKeys, type Command } from '../src/engine/command.js'
 import { NOT_POSITIVE, replyError, SYNTAX } from '../src/errors.js'
@@ -12,7 +12,7 @@ import { finishRemoval } from './sorted-set-writes.js'
 const NUMKEYS_RANGE = replyError('ERR numkeys should be greater than 0')
 const COUNT_RANGE = replyError('ERR count should be greater than 0')
 
-const walk = new SortedSetWalk()
+const walk = scratch(new SortedSetWalk())
 const edit = new SortedSetEdit()
 
 /**

@@ -3,7 +3,7 @@
  * ZCOUNT, ZLEXCOUNT and the ZREMRANGE family. Each kind of range is turned into ranks first.
  */
 import { readRangeBound } from '../protocol/number.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import type { Args } from '../src/engine/args.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
@@ -26,7 +26,7 @@ const OPEN_PARENTHESIS = 0x28
 const PLUS = 0x2b
 const MINUS = 0x2d
 
-const walk = new SortedSetWalk()
+const walk = scratch(new SortedSetWalk())
 const edit = new SortedSetEdit()
 const scoreRange = new ScoreRange()
 

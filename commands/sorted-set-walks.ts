@@ -1,7 +1,7 @@
 /** Sorted sets: members at random, and a few a call. */
 import { globMatch } from '../protocol/glob.js'
 import { formatDouble17g, formatScore } from '../protocol/number.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { OUT_OF_RANGE, SYNTAX } from '../src/errors.js'
@@ -13,7 +13,7 @@ import { readElementScan, replyEmptyScan, scanTable, type ElementScan } from './
 import { readCursor } from './keys-walk.js'
 import { checkPairCount, readSampleCount, REPEATED_MAX } from './sample-count.js'
 
-const walk = new SortedSetWalk()
+const walk = scratch(new SortedSetWalk())
 const member = Slice.scratch()
 
 // ------------------------------------------------------------------------------------------------ at random

@@ -3,6 +3,7 @@
  * members off the ends in `sorted-set-pops.ts`, unions and their kin in `sorted-set-algebra.ts`, random
  * members and ZSCAN in `sorted-set-walks.ts`.
  */
+import { scratch } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { NOT_FLOAT, replyError, SYNTAX, wrongArity } from '../src/errors.js'
@@ -23,7 +24,7 @@ const ONE_PAIR = replyError('ERR INCR option supports a single increment-element
 const SCORE_NAN = replyError('ERR resulting score is not a number (NaN)')
 
 const edit = new SortedSetEdit()
-const walk = new SortedSetWalk()
+const walk = scratch(new SortedSetWalk())
 
 // ------------------------------------------------------------------------------------------------ writing
 

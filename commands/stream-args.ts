@@ -1,6 +1,6 @@
 /** What the stream commands share: reading ids, finding the stream and the group, writing entries. */
 import type { ReplyWriter } from '../protocol/resp/writer.js'
-import { Slice } from '../protocol/slice.js'
+import { scratch, Slice } from '../protocol/slice.js'
 import { UINT64_MAX, type Int64 } from '../protocol/uint64.js'
 import type { Call } from '../src/engine/call.js'
 import { replyError, type ReplyError } from '../src/errors.js'
@@ -115,7 +115,7 @@ export function replyEntry(reply: ReplyWriter, cursor: StreamCursor): void {
   }
 }
 
-const single = new StreamCursor()
+const single = scratch(new StreamCursor())
 
 /** Writes the entry of this id. False, and nothing written, when it is not there. */
 export function replyEntryOf(reply: ReplyWriter, stream: LargeStream, id: StreamId): boolean {

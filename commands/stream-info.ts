@@ -1,4 +1,5 @@
 /** XINFO: what a stream, its groups and their consumers are made of. */
+import { scratch } from '../protocol/slice.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command } from '../src/engine/command.js'
 import { NO_SUCH_KEY } from '../src/errors.js'
@@ -13,7 +14,7 @@ import { MAX_ID, MIN_ID, noGroupOf, readStream, replyEntry } from './stream-args
 const FULL_COUNT_DEFAULT = 10
 
 const id = new StreamId()
-const cursor = new StreamCursor()
+const cursor = scratch(new StreamCursor())
 
 function existing(call: Call): LargeStream {
   const stream = readStream(call, call.args.at(2))

@@ -3,6 +3,7 @@
  *
  * BLOCK is read and answered at once, as within a transaction: null when there is nothing to read.
  */
+import { scratch } from '../protocol/slice.js'
 import type { Args } from '../src/engine/args.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command, type KeySpec } from '../src/engine/command.js'
@@ -148,7 +149,7 @@ function read(call: Call, ofGroup: boolean): void {
   else reply.endMap(mark, answered)
 }
 
-const cursor = new StreamCursor()
+const cursor = scratch(new StreamCursor())
 const from = new StreamId()
 const at = new StreamId()
 

@@ -4,6 +4,7 @@
  *
  * Invariant: a stream that becomes empty stays, since its last id must not be forgotten.
  */
+import { scratch } from '../protocol/slice.js'
 import { UINT64_MAX, type Int64 } from '../protocol/uint64.js'
 import type { Call } from '../src/engine/call.js'
 import { command, key, type Command, type KeySpec } from '../src/engine/command.js'
@@ -110,7 +111,7 @@ const xlen = command({
   group: 'stream', since: '5.0.0', complexity: 'O(1)', syntax: 'key', summary: 'Counts the entries of a stream.',
 }, (call) => call.reply.integer(readStream(call, call.args.at(1))?.size ?? 0))
 
-const cursor = new StreamCursor()
+const cursor = scratch(new StreamCursor())
 
 function replyRange(call: Call, startAt: number, endAt: number): void {
   const { args, reply } = call

@@ -15,7 +15,7 @@ declare global {
 }
 
 const EMPTY = Buffer.alloc(0)
-const scratches: Slice[] = []
+const scratches: Scratch[] = []
 
 /** Longer runs are copied faster by `Buffer.copy`. */
 const COPIED_HERE_MAX = 192
@@ -45,9 +45,7 @@ export class Slice {
    * One to keep, or to make inside a function, is made with `new`.
    */
   static scratch(): Slice {
-    const slice = new Slice()
-    scratches.push(slice)
-    return slice
+    return scratch(new Slice())
   }
 
   /** The bytes of a string, as UTF-8 (or `'latin1'`, one byte a character). */
@@ -62,6 +60,11 @@ export class Slice {
     this.end = end
     this.data = data
     return this
+  }
+
+  /** Points to nothing. */
+  forget(): void {
+    this.set(EMPTY, 0, 0)
   }
 
   get length(): number {
@@ -137,12 +140,24 @@ export class Slice {
   }
 }
 
+/** What a module uses again and again, each time for one command. */
+interface Scratch {
+  /** Lets go of the bytes and values of the last command. */
+  forget(): void
+}
+
+/** Makes something a scratch of its module: nothing that it points to stays longer than to the next `forgetScratches`. */
+export function scratch<T extends Scratch>(one: T): T {
+  scratches.push(one)
+  return one
+}
+
 /**
- * Between two commands: points every scratch Slice to nothing. Each of them would keep the last large value that it saw
- * alive for as long as its module sees no other.
+ * Between two commands: lets all scratches go. Each of them would keep the last large value that it saw alive for as long
+ * as its module sees no other.
  */
 export function forgetScratches(): void {
-  for (const slice of scratches) slice.set(EMPTY, 0, 0)
+  for (const one of scratches) one.forget()
 }
 
 /** Copies bytes where no DataViews are at hand: short runs one by one, which beats a call into native code. */

@@ -260,6 +260,35 @@ t.test('a client that does not read', { skip: skipWithout('keyferry') }, async (
   client.close()
 })
 
+t.test('what a large value was held by is let go', { skip: skipWithout('keyferry') }, async (t) => {
+  const server = await startPeer('keyferry', { args: ['--maxmemory', '120mb', '--maxmemory-policy', 'allkeys-lru'] })
+  t.teardown(() => server.stop())
+  const [client, idle] = [await server.client(), await server.client()]
+  for (let i = 0; i < 500; i++) await client.call('SET', `key:${i}`, 'value')
+  const large = Buffer.alloc(20_000_000, 'v')
+  const uses: Word[][] = [
+    ['SET', 'a', large], ['GET', 'a'], ['APPEND', 'a', 'x'], ['DUMP', 'a'], ['HSET', 'h', 'f', large], ['HGETALL', 'h'], ['HRANDFIELD', 'h'],
+    ['RPUSH', 'l', large], ['LINDEX', 'l', '0'], ['LPOP', 'l'], ['SADD', 's', large], ['SMEMBERS', 's'], ['ZADD', 'z', '1', large],
+    ['ZRANGE', 'z', '0', '-1'], ['XADD', 'x', '*', 'f', large], ['XRANGE', 'x', '-', '+'],
+  ]
+  for (const [i, use] of uses.entries()) {
+    await (i % 2 === 0 ? client : idle).call(...use)
+    if (uses.at(i + 1)?.[1] !== use[1]) await client.call('DEL', String(use[1]))
+  }
+  // A Slice for each of many arguments, too.
+  await idle.call('SADD', 'many', ...Array.from({ length: 50_000 }, (_, i) => String(i)))
+  await client.call('DEL', 'many')
+  const usedBytes = async (): Promise<number> => Number(/used_memory:(\d+)/.exec(await client.text('INFO', 'memory'))?.[1])
+  for (let i = 0; i < 100 && (await usedBytes()) > 30e6; i++) {
+    await new Promise((next) => setTimeout(next, 100))
+    await client.call('SET', 'key:0', 'value')
+  }
+  t.ok((await usedBytes()) < 30e6, `${Math.round((await usedBytes()) / 1e6)} MB in use`)
+  t.equal(await client.text('DBSIZE'), ':500', 'nothing had to be evicted')
+  client.close()
+  idle.close()
+})
+
 t.test('client-output-buffer-limit', { skip: noPeers }, async (t) => {
   for (const peer of await pair(t)) await t.test(peer.name, async (t) => {
     const client = await peer.client()

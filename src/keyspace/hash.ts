@@ -135,6 +135,12 @@ export class HashWalk {
   #at = 0
   #end = 0
 
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.startTable(NO_FIELDS)
+    for (const slice of [this.field, this.value, this.#bytes]) slice.forget()
+  }
+
   /** Begins with the first field of the hash at this record. Returns the number of fields. */
   start(db: Database, ref: Ref): number {
     if (ref === 0) return this.startTable(NO_FIELDS)
@@ -214,6 +220,12 @@ export class HashDraw {
   /** Lets the hash go. */
   close(): void {
     this.#fields = undefined
+  }
+
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.close()
+    for (const slice of [this.field, this.value, this.#bytes]) slice.forget()
   }
 }
 

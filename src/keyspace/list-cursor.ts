@@ -22,6 +22,13 @@ export class ListCursor {
   /** False before the first move and past either end. */
   valid = false
 
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.node = undefined
+    this.valid = false
+    this.#enter(NOTHING, 0, 0, false)
+  }
+
   /** Moves to element `index` (0 to size - 1) of a listpack of `count` elements. */
   seekPacked(bytes: Slice, index: number): void {
     this.node = undefined

@@ -15,6 +15,11 @@ export class OrderCursor {
   #chunk = 0
   #offset = 0
 
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.#order = undefined
+  }
+
   /** Goes to the entry at `rank`. False when there is none. */
   seek(order: OrderedScores, rank: number): boolean {
     if (rank < 0 || rank >= order.size) return false

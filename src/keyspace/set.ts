@@ -26,7 +26,7 @@ import {
   LP_EMPTY_BYTES, LP_HEADER, lpAppend, lpCount, lpDelete, lpEmpty, lpEncodedSize, lpFind, lpFinish, lpGet, lpIsEnd,
   lpNext, lpSeek, lpWriteInt64, lpWriteInteger,
 } from '../../protocol/rdb/listpack.js'
-import { Slice } from '../../protocol/slice.js'
+import { scratch, Slice } from '../../protocol/slice.js'
 import type { Random } from '../random.js'
 import type { Ref } from './arena.js'
 import type { Database } from './database.js'
@@ -169,6 +169,12 @@ export class SetDraw {
   close(): void {
     this.#members = undefined
   }
+
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.close()
+    for (const slice of [this.#member, this.#bytes]) slice.forget()
+  }
 }
 
 /**
@@ -244,6 +250,12 @@ export class SetWalk {
   /** Ends the walk before its end: a table is let go. */
   stop(): void {
     this.startTable(NO_MEMBERS)
+  }
+
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.stop()
+    for (const slice of [this.member, this.#bytes]) slice.forget()
   }
 }
 
@@ -468,4 +480,4 @@ export class SetEdit {
 }
 
 /** For conversions, which may run in the middle of a caller's own walk. */
-const conversionWalk = new SetWalk()
+const conversionWalk = scratch(new SetWalk())

@@ -16,13 +16,19 @@ interface NodeSource {
   nodeIndexFor(ms: Int64, seq: Int64): number
 }
 
+const NO_STREAM: NodeSource = {
+  nodeCount: 0,
+  nodeAt: () => { throw new RangeError('no stream') },
+  nodeIndexFor: () => -1,
+}
+
 export class StreamCursor {
   /** The id of the entry here. */
   ms: Int64 = 0
   seq: Int64 = 0
   /** How many fields the entry has. */
   fieldCount = 0
-  #stream!: NodeSource
+  #stream: NodeSource = NO_STREAM
   #node: StreamNode | undefined
   #index = 0
   /** Position of the entry here; of the end byte before the first step of a backward walk. */
@@ -35,6 +41,12 @@ export class StreamCursor {
   #fieldAt = 0
   #valueAt = 0
   #fieldsLeft = 0
+
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.#stream = NO_STREAM
+    this.#node = undefined
+  }
 
   /** Begins a walk over the entries from `low` to `high`, both included. */
   start(stream: NodeSource, low: StreamId, high: StreamId, backward: boolean): this {

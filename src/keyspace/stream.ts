@@ -12,6 +12,7 @@
  * - Searching a node by id is a binary search; the front of the array is consumed by moving `#head`, so that
  *   trimming a long stream costs nothing per node that stays.
  */
+import { scratch } from '../../protocol/slice.js'
 import { lpGetInteger } from '../../protocol/rdb/listpack.js'
 import { addUint64, type Int64 } from '../../protocol/uint64.js'
 import { StreamGroups } from './stream-groups.js'
@@ -225,7 +226,7 @@ export class LargeStream implements LargeValue {
 
 const ZERO = new StreamId()
 const MAX = new StreamId(0xffffffffffffffffn, 0xffffffffffffffffn)
-const cursor = new StreamCursor()
+const cursor = scratch(new StreamCursor())
 
 function isFull(node: StreamNode, payloadBytes: number, limits: NodeLimits): boolean {
   const bytes = limits.streamNodeMaxBytes

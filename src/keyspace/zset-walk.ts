@@ -83,6 +83,13 @@ export class SortedSetWalk {
     this.#bytes.start = this.#bytes.end
   }
 
+  /** For `scratch`: lets go of all it points to. */
+  forget(): void {
+    this.close()
+    this.#cursor.forget()
+    for (const slice of [this.member, this.#bytes]) slice.forget()
+  }
+
   /** The score of the member it stands at. */
   get score(): number {
     return this.#large !== undefined ? this.#cursor.score : this.#packedScoreAt(this.#at)
