@@ -4,7 +4,6 @@
  * millisecond at most.
  */
 import { migrationsOf } from '../../commands/migrate.js'
-import { forgetScratches } from '../../protocol/slice.js'
 import type { Engine } from '../engine/engine.js'
 import { traffic } from '../engine/rates.js'
 import { expireCycle } from '../keyspace/expiry.js'
@@ -49,7 +48,7 @@ export class Housekeeping {
     if (engine.cronPaused) return
     this.#limitOutput()
     if (this.#turns++ % engine.config.hz === 0) {
-      this.#forget()
+      this.memory.letGo()
       this.memory.refresh()
       this.#closeIdle()
       migrationsOf(engine).links.sweep(engine.clock.nowMs)
@@ -64,12 +63,6 @@ export class Housekeeping {
     const until = clock.monotonicMs() + MOVE_BUDGET_MS
     for (const db of databases)
       while (db.move(MOVE_SLOTS)) if (clock.monotonicMs() > until) return
-  }
-
-  /** What commands leave lying about until the next one of their kind: a value of 100 MB may hang on it. */
-  #forget(): void {
-    forgetScratches()
-    for (const session of this.engine.sessions.values()) session.link.forget()
   }
 
   #limitOutput(): void {

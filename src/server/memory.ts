@@ -9,6 +9,7 @@
  * else is created. So before a key is evicted, or a command refused, it is made to look.
  */
 import { createRequire } from 'node:module'
+import { forgetScratches } from '../../protocol/slice.js'
 import type { Engine } from '../engine/engine.js'
 import { evict } from '../keyspace/eviction.js'
 
@@ -53,12 +54,22 @@ export class Memory {
     return this.#otherBytes + this.#keyspaceBytes()
   }
 
+  /**
+   * Between two commands: frees what they left pointing at values until the next one of their kind. A value of 100 MB
+   * may hang on a single word.
+   */
+  letGo(): void {
+    forgetScratches()
+    for (const session of this.#engine?.sessions.values() ?? []) session.link.forget()
+  }
+
   /** Whether a command that needs memory may run: evicts keys by the policy when the limit is reached. */
   makeRoom(engine: Engine): boolean {
     const { maxmemory } = engine.config
     if (maxmemory === 0) return true
     let over = this.usedBytes() - maxmemory
     if (over > 0 && this.#mayHoldGarbage(maxmemory, engine.clock.nowMs)) {
+      this.letGo()
       collectGarbage()
       this.refresh()
       this.#otherBytesCollected = this.#otherBytes
