@@ -25,6 +25,7 @@ const NOT_WRITING: readonly string[] = ['multi', 'exec', 'select']
 const NO_LINK: SessionLink = {
   address: '', localAddress: '', descriptor: -1, queryBytes: 0, queryFreeBytes: 0, outputBytes: 0,
   closeAfterReply: () => undefined, destroy: () => undefined, send: () => undefined, sendReply: () => undefined, resume: () => undefined,
+  forget: () => undefined, limitOutput: () => undefined,
 }
 
 export class AofLoader {
