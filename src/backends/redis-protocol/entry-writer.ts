@@ -121,8 +121,10 @@ class WriteJob {
   async #compareDoubtful(connection: Connection, existing: readonly number[]): Promise<void> {
     const doubtful = existing.filter((i) => this.doubtful.has(this.entries[i]))
     if (doubtful.length === 0) return
+    // Nothing is known of them until they have been compared, which may fail.
+    for (const i of doubtful) this.results[i] = undefined
     const theirs = await readEntries(connection, doubtful.map((i) => this.entries[i]), 'PTTL', this.asking)
-    for (let n = 0; n < doubtful.length; n++) if (sameValue(this.entries[doubtful[n]], theirs[n])) this.results[doubtful[n]] = 'written'
+    for (let n = 0; n < doubtful.length; n++) this.results[doubtful[n]] = sameValue(this.entries[doubtful[n]], theirs[n]) ? 'written' : 'exists'
   }
 
   async #send(connection: Connection, sent: readonly number[], sink: RestoreSink): Promise<void> {
