@@ -104,11 +104,17 @@ function maySpoil(words: readonly Word[]): boolean {
   return !String(words[1]).startsWith('lex') && !/^(auth|hello|lset)$/i.test(String(words[0]))
 }
 
-/** XADD with `*` takes the time for its id; a RESTORE whose time of expiry overflows is gone whenever active expiry comes by. */
+/**
+ * XADD with `*` takes the time for its id; a RESTORE whose time of expiry overflows is gone whenever active expiry comes by,
+ * and one that lasts for moments may be gone on one side alone.
+ */
 function dependsOnTheMoment(words: readonly Word[]): boolean {
-  if (/^restore$/i.test(String(words[0]))) return words[2] === '9223372036854775807'
+  if (/^restore$/i.test(String(words[0]))) return words[2] === '9223372036854775807' || (Number(words[2]) > 0 && Number(words[2]) < MOMENT_MS)
   return /^xadd$/i.test(String(words[0])) && words.includes('*')
 }
+
+/** Longer than a round takes. */
+const MOMENT_MS = 60_000
 
 function weighted(lines: readonly Syntax[]): Syntax[] {
   return lines.flatMap((line) => Array.from({ length: line.weight }, () => line))
