@@ -145,3 +145,15 @@ t.test(`every type, with expiry times, from server to server and through a file,
   const out = await migrate(t, '--verify=full', '--db=0', `rdb:${file}`, `redis-cluster://${nodes[1].address}`)
   t.match(out, /no difference/)
 })
+
+t.test('expiry times in etcd, which has whole seconds: the same when compared, and when copied again', { skip: skipWithoutEtcd() || skipWithout('redis') }, async (t) => {
+  const [redis, etcd] = await Promise.all([start(t, 'redis'), startEtcd()])
+  t.teardown(() => etcd.stop())
+  const client = await redis.client()
+  await client.pipeline(Array.from({ length: 50 }, (_, i) => ['SET', `key:${i}`, 'value', 'PX', 600_000 + 37 * i]))
+  const ends = [`redis://127.0.0.1:${redis.port}`, `${etcd.url}/`]
+  t.match(await migrate(t, '--verify=full', ...ends), /no difference/)
+  t.match(await migrate(t, '--on-conflict=error', ...ends), /identical +50/)
+  await client.pipeline([['PEXPIRE', 'key:7', 900_000]])
+  t.match(await migrate(t, '--dry-run', '--on-conflict=replace', ...ends), /identical +49/, 'another time is another')
+})

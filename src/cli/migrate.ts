@@ -103,7 +103,9 @@ function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, targ
   const task = createHash('sha256').update(JSON.stringify([
     source.label, target.label, flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo, flags.onConflict,
   ])).digest('hex').slice(0, 32)
-  const forms = { convert: conversion(source.traits, target.traits), same: sameEntry, bytesOf }
+  const toleranceMs = Math.max(source.traits.expiryToleranceMs ?? 0, target.traits.expiryToleranceMs ?? 0)
+  const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs)
+  const forms = { convert: conversion(source.traits, target.traits), same, bytesOf }
   return new Migration(source, target, forms, {
     choice, sourceName, start: flags.start === undefined ? undefined : Buffer.from(flags.start), conflict: flags.onConflict,
     parallel: flags.maxParallel, batchEntries: flags.batch ?? BATCH_ENTRIES, unordered: flags.unordered, dryRun: isDry(flags),

@@ -9,6 +9,8 @@ import { Clock } from '../../clock.js'
 import type { Gateway } from './gateway.js'
 
 const LEASES_MAX = 4096
+/** Rounded up when it is granted, and down when it is asked for: a second each way. */
+export const EXPIRY_TOLERANCE_MS = 2000
 /** How long an answer about a lease is believed: somebody may keep it alive. */
 const BELIEVED_MS = 10_000
 /** etcd grants no more. */

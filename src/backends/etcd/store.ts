@@ -13,7 +13,7 @@
 import { EntryError, keyText, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import { AnswerTooLarge } from '../http-client.js'
 import { GatewayError, INVALID_ARGUMENT, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, type Gateway, type Status } from './gateway.js'
-import { Leases } from './leases.js'
+import { EXPIRY_TOLERANCE_MS, Leases } from './leases.js'
 
 /** The first page of a listing, the smallest and the largest after it. */
 const PAGE_KEYS = 1000
@@ -95,6 +95,7 @@ export class EtcdStore implements Store {
       batchEntriesMax: OPERATIONS_MAX,
       batchBytesMax: REQUEST_BYTES_MAX,
       parallelMax: 8,
+      expiryToleranceMs: EXPIRY_TOLERANCE_MS,
     }
   }
 
