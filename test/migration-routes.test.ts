@@ -146,6 +146,17 @@ t.test(`every type, with expiry times, from server to server and through a file,
   t.match(out, /no difference/)
 })
 
+t.test('into one database of a server: its lock and checkpoint are there too', { skip: skipWithout('redis') }, async (t) => {
+  const [from, to] = await Promise.all([start(t, 'redis'), start(t, 'redis')])
+  await (await from.client()).pipeline(Array.from({ length: 50 }, (_, i) => ['SET', `key:${i}`, i]))
+  const ends = ['--db=0:4', `redis://127.0.0.1:${from.port}`, `redis://127.0.0.1:${to.port}/4`]
+  t.match(await migrate(t, '--verify=full', ...ends), /no difference/)
+  const client = await to.client()
+  t.match(await client.text('DBSIZE'), /\b0$/)
+  await client.call('SELECT', 4)
+  t.match(await client.text('DBSIZE'), /\b50$/, 'and nothing stays')
+})
+
 t.test('expiry times in etcd, which has whole seconds: the same when compared, and when copied again', { skip: skipWithoutEtcd() || skipWithout('redis') }, async (t) => {
   const [redis, etcd] = await Promise.all([start(t, 'redis'), startEtcd()])
   t.teardown(() => etcd.stop())

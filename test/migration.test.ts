@@ -12,7 +12,7 @@ import { conversion, sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
 import { Random } from '../src/random.js'
 import { Copy, TransferError } from '../src/transfer/copy.js'
-import { LOCK_KEY, LockedError } from '../src/transfer/lock.js'
+import { LOCK_NAME, LockedError } from '../src/transfer/lock.js'
 import { Migration, type MigrationOptions } from '../src/transfer/migration.js'
 import { StoreError, type ConflictPolicy, type Entry, type EntryError, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
@@ -60,6 +60,7 @@ class TroubledStore implements Store {
   }
 }
 
+const LOCK_REF: KeyRef = { db: 0, key: LOCK_NAME }
 const NO_TROUBLE: Trouble = { before: () => undefined }
 
 function migration(source: Store, target: Store, options: Partial<MigrationOptions> = {}): Migration {
@@ -253,7 +254,7 @@ t.test('a comparison finds what is missing, differs, or is only there; a repair 
 // ------------------------------------------------------------------------------------------------ locks
 
 t.test('locks: who may take them over', async (t) => {
-  const lockOf = (record: object): Entry => ({ ...LOCK_KEY, form: 'raw', value: Buffer.from(`${JSON.stringify(record)}\n`), expiresAtMs: undefined })
+  const lockOf = (record: object): Entry => ({ ...LOCK_REF, form: 'raw', value: Buffer.from(`${JSON.stringify(record)}\n`), expiresAtMs: undefined })
   const start = '2026-11-28T04:00:00.5Z'
   const mine = { start, owner: 'x', host: hostname(), pid: 1, task: 'a test', expires: '2999-01-01T00:00:00Z' }
   const cases: readonly (readonly [string, object, boolean, RegExp | undefined])[] = [
@@ -274,7 +275,7 @@ t.test('locks: who may take them over', async (t) => {
         t.same(await contentOf(stores.target), await contentOf(stores.source), `${name}, ${side}`)
       } else await t.rejects(run, { name: LockedError.name, message: refusal }, `${name}, ${side}`)
       await Promise.all([stores.source.open(), stores.target.open()])
-      const locks = [...(await stores.source.read([LOCK_KEY])), ...(await stores.target.read([LOCK_KEY]))].filter((found) => found !== undefined)
+      const locks = [...(await stores.source.read([LOCK_REF])), ...(await stores.target.read([LOCK_REF]))].filter((found) => found !== undefined)
       t.equal(locks.length, refusal === undefined ? 0 : 1, 'and afterwards')
     }
   }

@@ -12,7 +12,7 @@ import { open, readFile, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { StoreError, type Entry, type KeyRef, type Store } from './store.js'
 
-export const CHECKPOINT_KEY: KeyRef = { db: 0, key: Buffer.from('core/migration-checkpoint') }
+export const CHECKPOINT_NAME = Buffer.from('core/migration-checkpoint')
 
 const SAVE_EVERY_MS = 1000
 
@@ -55,16 +55,17 @@ export function folderKeeper(folder: string): Keeper {
 
 /** Keeps them in an entry of the store. */
 export function storeKeeper(store: Store, bytesOf: (entry: Entry) => Buffer | undefined): Keeper {
+  const ref: KeyRef = { db: store.traits.stateDatabase ?? 0, key: CHECKPOINT_NAME }
   return {
     async load() {
-      const [entry] = await store.read([CHECKPOINT_KEY])
+      const [entry] = await store.read([ref])
       return entry === undefined || entry instanceof Error ? undefined : bytesOf(entry)
     },
     async save(value) {
-      const [outcome] = await store.write([{ ...CHECKPOINT_KEY, form: 'raw', value, expiresAtMs: undefined }], 'replace')
+      const [outcome] = await store.write([{ ...ref, form: 'raw', value, expiresAtMs: undefined }], 'replace')
       if (outcome instanceof Error) throw outcome
     },
-    clear: () => store.remove([CHECKPOINT_KEY]),
+    clear: () => store.remove([ref]),
   }
 }
 

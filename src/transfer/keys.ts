@@ -2,10 +2,10 @@
  * Listings as the engine wants them: in the order of (db, key), beginning where it is told to, without the entries
  * that are no data (lock, checkpoint, what Vault itself leaves out).
  */
-import { CHECKPOINT_KEY } from './checkpoint.js'
-import { LOCK_KEY } from './lock.js'
+import { CHECKPOINT_NAME } from './checkpoint.js'
+import { LOCK_NAME } from './lock.js'
 import { sortedKeys } from './sorted-keys.js'
-import { compareKeys, type KeyRef, type Store } from './store.js'
+import { compareKeys, type KeyRef, type Store, type StoreTraits } from './store.js'
 
 export interface ListingOptions {
   /** Nothing at or before this key: it was dealt with by an earlier run. */
@@ -39,7 +39,7 @@ async function* filtered(store: Store, options: ListingOptions): AsyncGenerator<
     const kept = page.filter((ref) => {
       if (start !== undefined && ref.key.compare(start) < 0) return false
       if (after !== undefined && compareKeys(ref, after) <= 0 && options.rename === undefined) return false
-      return !isReserved(ref, store.traits.vaultLayout) && (keepKey === undefined || keepKey(ref))
+      return !isReserved(ref, store.traits) && (keepKey === undefined || keepKey(ref))
     })
     if (kept.length > 0) yield kept
   }
@@ -72,7 +72,7 @@ const VAULT_LOCK = Buffer.from('core/lock')
 const SLASH = 0x2f
 
 /** Entries that are ours or the store's, not data. */
-function isReserved({ db, key }: KeyRef, vaultLayout: boolean): boolean {
-  if (db === 0 && (key.equals(LOCK_KEY.key) || key.equals(CHECKPOINT_KEY.key))) return true
+function isReserved({ db, key }: KeyRef, { vaultLayout, stateDatabase = 0 }: StoreTraits): boolean {
+  if (db === stateDatabase && (key.equals(LOCK_NAME) || key.equals(CHECKPOINT_NAME))) return true
   return vaultLayout && (key.length === 0 || key[key.length - 1] === SLASH || key.equals(VAULT_LOCK))
 }

@@ -12,7 +12,9 @@
  */
 import { StoreError, type Entry, type KeyRef, type Store } from './store.js'
 
-export const LOCK_KEY: KeyRef = { db: 0, key: Buffer.from('core/migration') }
+export const LOCK_NAME = Buffer.from('core/migration')
+
+const lockKey = (store: Store): KeyRef => ({ db: store.traits.stateDatabase ?? 0, key: LOCK_NAME })
 
 const HEARTBEAT_MS = 5000
 const EXPIRES_MS = 30_000
@@ -67,7 +69,7 @@ export interface LockSurroundings {
 
 /** The lock as somebody left it, or undefined. Throws StoreError 'corrupt' when it can not be read. */
 async function readLock(store: Store, bytesOf: LockSurroundings['bytesOf']): Promise<LockRecord | undefined> {
-  const [entry] = await store.read([LOCK_KEY])
+  const [entry] = await store.read([lockKey(store)])
   if (entry === undefined) return undefined
   try {
     const text = entry instanceof Error ? undefined : bytesOf(entry)?.toString('utf8')
@@ -76,13 +78,13 @@ async function readLock(store: Store, bytesOf: LockSurroundings['bytesOf']): Pro
     if (typeof record.start !== 'string') throw new Error('it has no start')
     return record
   } catch (error) {
-    throw new StoreError('corrupt', `the lock ${LOCK_KEY.key.toString()} in ${store.label} can not be read: ${(error as Error).message}. Look at it, or remove it with -reset`)
+    throw new StoreError('corrupt', `the lock ${LOCK_NAME.toString()} in ${store.label} can not be read: ${(error as Error).message}. Look at it, or remove it with -reset`)
   }
 }
 
 /** Removes the lock, whosever it is. */
 export async function resetLock(store: Store): Promise<void> {
-  await store.remove([LOCK_KEY])
+  await store.remove([lockKey(store)])
 }
 
 export class Lock {
@@ -107,7 +109,7 @@ export class Lock {
     }
     const lock = new Lock(store, owner, surroundings, rfc3339(surroundings.nowMs()))
     const [outcome] = await store.write([lock.#entry()], tookOver ? 'replace' : 'error')
-    if (outcome instanceof Error) throw new StoreError('refused', `${store.label} does not take the lock ${LOCK_KEY.key.toString()}: ${outcome.message}`)
+    if (outcome instanceof Error) throw new StoreError('refused', `${store.label} does not take the lock ${LOCK_NAME.toString()}: ${outcome.message}`)
     // Between looking and writing somebody else may have come.
     const now = await readLock(store, surroundings.bytesOf)
     if (outcome === 'exists' || now?.owner !== owner.id) throw new LockedError(store, now ?? { start: 'just now' }, false)
@@ -119,7 +121,7 @@ export class Lock {
     const { id, host, pid, task } = this.owner
     const now = this.surroundings.nowMs()
     const record: LockRecord = { start: this.start, owner: id, host, pid, task, heartbeat: rfc3339(now), expires: rfc3339(now + EXPIRES_MS) }
-    return { ...LOCK_KEY, form: 'raw', value: Buffer.from(`${JSON.stringify(record)}\n`), expiresAtMs: undefined }
+    return { ...lockKey(this.store), form: 'raw', value: Buffer.from(`${JSON.stringify(record)}\n`), expiresAtMs: undefined }
   }
 
   #renew(): void {
@@ -143,7 +145,7 @@ export class Lock {
     clearInterval(this.#timer)
     await this.#renewing
     const held = await readLock(this.store, this.surroundings.bytesOf)
-    if (held?.owner === this.owner.id) await this.store.remove([LOCK_KEY])
+    if (held?.owner === this.owner.id) await this.store.remove([lockKey(this.store)])
   }
 }
 

@@ -34,7 +34,7 @@ class RedisStore implements Store {
   constructor(readonly settings: Settings, readonly db: number | undefined) {
     const [{ host, port }] = settings.addresses
     this.label = `redis://${host.includes(':') ? `[${host}]` : host}:${port}${db === undefined ? '' : `/${db}`}`
-    this.traits = storeTraits(settings, true)
+    this.traits = { ...storeTraits(settings, true), stateDatabase: db ?? 0 }
     this.#connections = new Connections({ host, port, user: settings.user, password: settings.password, tls: settings.tls, timeoutMs: settings.timeoutMs }, this.label, settings.connections)
   }
 
