@@ -204,6 +204,12 @@ t.test('a plan says what would be written, and is followed to the letter', async
   t.match(report.counts, { written: 2, conflict: 1 })
   t.same(await contentOf(target), ['0 a=1', '0 b=2', '0 c=came in between'])
   await t.rejects(migration(source, target, { dryRun: true, planFile }).run(), { message: /exists already/ }, 'a plan is not overwritten')
+  await t.rejects(migration(source, new MemoryStore('other', false), { applyFile: planFile }).run(), { fault: 'usage', message: /is a plan for/ }, 'a plan for other stores')
+  await t.rejects(migration(source, target, { applyFile: planFile, selection: 'other keys' }).run(), { fault: 'usage', message: /other flags/ })
+  const undoLog = path.join(folder, 'undo')
+  await migration(source, target, { undoLog }).run()
+  await t.rejects(migration(source, target, { applyFile: undoLog }).run(), { fault: 'usage', message: /is no plan/ })
+  for (const name of ['nothing', '.']) await t.rejects(migration(source, target, { applyFile: path.join(folder, name) }).run(), { fault: 'usage', message: /can not read/ })
 })
 
 t.test('an undo log brings back what was', async (t) => {

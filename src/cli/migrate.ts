@@ -100,22 +100,24 @@ function withChunkBytes({ backend, options }: MigrateEnd, { chunkBytes }: Migrat
 function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, target: Store, display: MigrateDisplay, signal: AbortSignal): Migration {
   if (flags.state !== undefined) mkdirSync(flags.state, { recursive: true, mode: 0o700 })
   const { choice, sourceName } = selectionOf(flags)
-  const task = createHash('sha256').update(JSON.stringify([
-    source.label, target.label, flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo, flags.onConflict,
-  ])).digest('hex').slice(0, 32)
+  const keys = [flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo]
+  const task = nameOf([source.label, target.label, ...keys, flags.onConflict])
   const toleranceMs = Math.max(source.traits.expiryToleranceMs ?? 0, target.traits.expiryToleranceMs ?? 0)
   const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs)
   const forms = { convert: conversion(source.traits, target.traits), same, bytesOf }
   return new Migration(source, target, forms, {
     choice, sourceName, start: flags.start === undefined ? undefined : Buffer.from(flags.start), conflict: flags.onConflict,
     parallel: flags.maxParallel, batchEntries: flags.batch ?? BATCH_ENTRIES, unordered: flags.unordered, dryRun: isDry(flags),
-    planFile: flags.plan, applyFile: flags.apply, verify: flags.verify, repair: flags.repair, undoLog: flags.undoLog, reopen: reopenable(ends.destination),
+    planFile: flags.plan, applyFile: flags.apply, selection: nameOf(keys), verify: flags.verify, repair: flags.repair, undoLog: flags.undoLog, reopen: reopenable(ends.destination),
     rate: flags.keysPerSecond === undefined && flags.bytesPerSecond === undefined ? undefined : flags,
     stateFolder: flags.state, spillFolder: flags.state ?? tmpdir(),
     owner: { id: new Random().hex(32), host: hostname(), pid: process.pid, task },
     isAlive, nowMs: Date.now, listener: display, signal,
   })
 }
+
+/** A short name for what is in there. */
+const nameOf = (content: unknown): string => createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 32)
 
 /** The options without those that are secret: for a journal, which anybody may read. */
 function reopenable({ backend, options }: MigrateEnd): { type: string; options: Record<string, string> } {

@@ -14,7 +14,6 @@
  */
 import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import type { Outcome } from './report.js'
 import { StoreError, type Entry, type KeyRef } from './store.js'
 
@@ -24,6 +23,8 @@ export interface JournalHead {
   readonly task: string
   readonly source: string
   readonly target: string
+  /** Names the flags that choose and rename keys. */
+  readonly selection?: string | undefined
   /** How the target is opened again: its type and its options but for the secret ones. */
   readonly reopen: { readonly type: string; readonly options: Readonly<Record<string, string>> }
 }
@@ -165,28 +166,22 @@ async function* records(file: string): AsyncGenerator<readonly Line[], void, voi
   if (page.length > 0) yield page
 }
 
-function linesOf(file: string): AsyncIterable<string> {
-  const input = createReadStream(file)
-  const lines = createInterface({ input, crlfDelay: Infinity })
-  return {
-    async *[Symbol.asyncIterator]() {
-      const failed = new Promise<never>((_, fail) => {
-        input.once('error', (error) => fail(new StoreError('usage', `can not read ${file}: ${error.message}`)))
-      })
-      failed.catch(() => undefined)
-      const iterator = lines[Symbol.asyncIterator]()
-      try {
-        for (;;) {
-          const { done, value } = await Promise.race([iterator.next(), failed])
-          if (done === true) return
-          yield value
-        }
-      } finally {
-        lines.close()
-        input.destroy()
+async function* linesOf(file: string): AsyncGenerator<string, void, void> {
+  // A line may be longer than what is read at once: its parts.
+  let parts: string[] = []
+  try {
+    for await (const text of createReadStream(file, 'utf8') as AsyncIterable<string>) {
+      const lines = text.split('\n')
+      parts.push(lines[0])
+      for (const next of lines.slice(1)) {
+        yield parts.join('')
+        parts = [next]
       }
-    },
+    }
+  } catch (error) {
+    throw new StoreError('usage', `can not read ${file}: ${(error as Error).message}`, { cause: error })
   }
+  if (parts.length > 0) yield parts.join('')
 }
 
 function parse(text: string): unknown {

@@ -10,7 +10,7 @@
 import { Checkpoint, folderKeeper, storeKeeper } from './checkpoint.js'
 import { Compare, type Comparison } from './compare.js'
 import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
-import { JournalWriter, plannedKeys, type JournalHead } from './journal.js'
+import { JournalWriter, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
 import { listing, type ListingOptions } from './keys.js'
 import { Lock, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import type { Rate } from './pace.js'
@@ -42,6 +42,8 @@ export interface MigrationOptions {
   /** Write what a dry run finds into this file; copy what such a file says. */
   readonly planFile?: string | undefined
   readonly applyFile?: string | undefined
+  /** Equal for the same choice and names of keys: a plan is for them. */
+  readonly selection?: string | undefined
   readonly verify: 'none' | 'quick' | 'full'
   /** Copies only what differs, over what is there. */
   readonly repair: boolean
@@ -102,6 +104,7 @@ export class Migration {
   /** Runs it. Throws TransferError, LockedError, PreflightError. */
   async run(): Promise<MigrationResult> {
     try {
+      if (this.options.applyFile !== undefined) await this.#checkPlan(this.options.applyFile)
       await this.#at('source', () => this.source.open('read'))
       await this.#openTarget()
       // Before the locks, which are entries like others to a store that counts what it has.
@@ -183,7 +186,8 @@ export class Migration {
   async #copy(): Promise<Report> {
     const { planFile, applyFile, undoLog } = this.options
     const head = (kind: JournalHead['keyferry']): JournalHead => ({
-      keyferry: kind, version: 1, task: this.options.owner.task, source: this.source.label, target: this.target.label, reopen: this.options.reopen,
+      keyferry: kind, version: 1, task: this.options.owner.task, source: this.source.label, target: this.target.label,
+      selection: this.options.selection, reopen: this.options.reopen,
     })
     const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'))
     const plan = planFile === undefined ? undefined : await JournalWriter.create(planFile, head('plan'))
@@ -245,6 +249,15 @@ export class Migration {
     } finally {
       await this.#checkpoint?.close().catch((error: unknown) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
     }
+  }
+
+  /** A plan for other stores or other keys is not followed. */
+  async #checkPlan(file: string): Promise<void> {
+    const { source, target, selection } = await readJournalHead(file, 'plan')
+    if (source !== this.source.label || target !== this.target.label)
+      throw new StoreError('usage', `${file} is a plan for ${source} to ${target}, not for ${this.source.label} to ${this.target.label}`)
+    if (selection !== this.options.selection)
+      throw new StoreError('usage', `${file} was made with other flags that choose or rename keys; give --apply the same ones`)
   }
 
   /** Copies what a plan wanted created, where nothing may be by now, and what it wanted overwritten. */
