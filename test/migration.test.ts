@@ -3,7 +3,7 @@
  * program `keyferry migrate` in processes of its own that are killed in the middle.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -227,6 +227,31 @@ t.test('an undo log brings back what was', async (t) => {
 })
 
 // ------------------------------------------------------------------------------------------------ which keys
+
+t.test('an undo log of several runs brings back what was before the first', async (t) => {
+  const undoLog = path.join(temporaryFolder(t), 'undo')
+  const source = await filled(300, () => 'new')
+  const target = new MemoryStore(undefined, false)
+  await target.write([entry('key:000000', 'old'), entry('key:000200', 'old')], 'replace')
+  const before = await contentOf(target)
+  for (let run = 0; run < 3; run++) {
+    let failures = 0
+    const fails = new TroubledStore(target, { before: (what, count) => { if (what === 'write' && count > 20 && failures++ === 0) throw new StoreError('refused', 'full') } }, { parallelMax: 1 })
+    await t.rejects(migration(source, fails, { undoLog, conflict: 'replace', isAlive: () => false }).run(), { message: 'full' })
+    // What was under way is in the log already. Some of it may have arrived, and the source may change.
+    await source.open()
+    await target.open()
+    await source.write(Array.from({ length: 300 }, (_, i) => entry(`key:${String(i).padStart(6, '0')}`, `newer ${run}`)), 'replace')
+    const { key } = JSON.parse(readFileSync(undoLog, 'utf8').trimEnd().split('\n').at(-1) ?? '') as { key: string }
+    await target.write([entry(Buffer.from(key, 'base64').toString(), 'arrived')], 'replace')
+    appendFileSync(undoLog, '{"db":0,"key":"a2V5OjAw')
+  }
+  await migration(source, target, { undoLog, conflict: 'replace' }).run()
+  await target.open()
+  await undo(target, undoLog)
+  t.same(await contentOf(target), before)
+  await t.rejects(migration(source, target, { undoLog }).run(), { message: /exists already/ }, 'one that does not go on does not add')
+})
 
 t.test('what is chosen, renamed, compared', async (t) => {
   const source = new MemoryStore(undefined, true)

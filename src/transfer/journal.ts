@@ -10,7 +10,8 @@
  *     {"db":0,"key":"YmFy","form":"raw","value":"eA==","expiresAtMs":1764300000000}    was this
  *
  * An undo log is synced before the batch it describes is written. A last line that was cut off by a crash belongs to
- * a batch that was never written, and is passed over.
+ * a batch that was never written, and is passed over. A run that goes on after another adds its own head and records;
+ * they are undone latest run first, so that a key ends as it was before the first.
  */
 import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -59,15 +60,20 @@ export class JournalWriter {
     readonly handle: FileHandle,
   ) {}
 
-  /** Makes the file; it must not exist (a plan or an undo log is never overwritten by chance). */
-  static async create(file: string, head: JournalHead): Promise<JournalWriter> {
-    const handle = await open(file, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+  /**
+   * Makes the file; it must not exist (a plan or an undo log is never overwritten by chance), but for one of the same task
+   * that a run which `goesOn` adds to.
+   */
+  static async create(file: string, head: JournalHead, goesOn = false): Promise<JournalWriter> {
+    const adds = goesOn && (await isOfTask(file, head))
+    const handle = await open(file, adds ? 'a' : 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
       throw new StoreError('usage', error.code === 'EEXIST'
         ? `${file} exists already; name another file, or remove it`
         : `can not create ${file}: ${error.message}`)
     })
     const journal = new JournalWriter(file, handle)
-    journal.#text = `${JSON.stringify(head)}\n`
+    // The last line may have been cut off.
+    journal.#text = `${adds ? '\n' : ''}${JSON.stringify(head)}\n`
     return journal
   }
 
@@ -119,6 +125,12 @@ export class JournalWriter {
   }
 }
 
+/** Whether the file is a journal of the same kind, task and target. */
+async function isOfTask(file: string, { keyferry, task, target }: JournalHead): Promise<boolean> {
+  const head = await readJournalHead(file, keyferry).catch(() => undefined)
+  return head?.task === task && head.target === target
+}
+
 /** The head of a journal. Throws StoreError 'usage' when the file is none of this kind. */
 export async function readJournalHead(file: string, kind: JournalHead['keyferry']): Promise<JournalHead> {
   for await (const line of linesOf(file)) {
@@ -137,9 +149,15 @@ export async function* plannedKeys(file: string, outcome: Outcome): AsyncGenerat
   }
 }
 
-/** The pre-images of an undo log, in pages, in the order they were written. */
+/** The pre-images of an undo log, in pages, those of the latest run first. */
 export async function* undoRecords(file: string): AsyncGenerator<readonly UndoRecord[], void, void> {
-  for await (const page of records(file)) {
+  let runs = 0
+  for await (const line of linesOf(file)) if (isHead(line)) runs++
+  for (let run = runs; run > 0; run--) yield* undoRecordsOf(file, run)
+}
+
+async function* undoRecordsOf(file: string, run: number): AsyncGenerator<readonly UndoRecord[], void, void> {
+  for await (const page of records(file, run)) {
     yield page.map((line) => {
       const ref = { db: line.db, key: Buffer.from(line.key, 'base64') }
       const before = line.form === undefined ? undefined : { ...ref, form: line.form, value: Buffer.from(line.value ?? '', 'base64'), expiresAtMs: line.expiresAtMs }
@@ -150,13 +168,17 @@ export async function* undoRecords(file: string): AsyncGenerator<readonly UndoRe
 
 const PAGE_LINES = 500
 
-async function* records(file: string): AsyncGenerator<readonly Line[], void, void> {
+const isHead = (line: string): boolean => line.startsWith('{"keyferry":')
+
+/** The records of one of the runs that wrote the file; the first is 1. */
+async function* records(file: string, wanted = 1): AsyncGenerator<readonly Line[], void, void> {
   let page: Line[] = []
-  let number = 0
+  let run = 0
   for await (const text of linesOf(file)) {
-    if (number++ === 0) continue
-    const line = parse(text) as Line | undefined
-    // Only the last line can have been cut off.
+    if (isHead(text)) run++
+    else if (run !== wanted) continue
+    const line = isHead(text) ? undefined : (parse(text) as Line | undefined)
+    // Only the last line of a run can have been cut off.
     if (line === undefined) continue
     page.push(line)
     if (page.length < PAGE_LINES) continue

@@ -189,12 +189,12 @@ export class Migration {
       keyferry: kind, version: 1, task: this.options.owner.task, source: this.source.label, target: this.target.label,
       selection: this.options.selection, reopen: this.options.reopen,
     })
-    const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'))
+    const after = applyFile === undefined ? await this.#resume() : undefined
+    const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'), after !== undefined || this.#tookOver)
     const plan = planFile === undefined ? undefined : await JournalWriter.create(planFile, head('plan'))
     try {
       const options = await this.#copyOptions(undo, plan)
       if (applyFile !== undefined) return await this.#apply(applyFile, options)
-      const after = await this.#resume()
       return await this.#copying(new Copy(this.source, this.target, options), listing(this.source, { ...this.#listing, after }))
     } finally {
       await undo?.close()
