@@ -226,8 +226,6 @@ t.test('an undo log brings back what was', async (t) => {
   t.same(await contentOf(target), before)
 })
 
-// ------------------------------------------------------------------------------------------------ which keys
-
 t.test('an undo log of several runs brings back what was before the first', async (t) => {
   const undoLog = path.join(temporaryFolder(t), 'undo')
   const source = await filled(300, () => 'new')
@@ -253,6 +251,8 @@ t.test('an undo log of several runs brings back what was before the first', asyn
   await t.rejects(migration(source, target, { undoLog }).run(), { message: /exists already/ }, 'one that does not go on does not add')
 })
 
+// ------------------------------------------------------------------------------------------------ which keys
+
 t.test('what is chosen, renamed, compared', async (t) => {
   const source = new MemoryStore(undefined, true)
   await source.write([entry('a:1', 'x', 0), entry('a:2', 'y', 3), entry('b:1', 'z', 3), entry('a:3', 'w', 5)], 'replace')
@@ -261,9 +261,11 @@ t.test('what is chosen, renamed, compared', async (t) => {
     keepKey: ({ db, key }: KeyRef) => db === 3 && key.toString().startsWith('a:'),
     rename: (ref: KeyRef) => ({ ...ref, db: 7, key: Buffer.from(`n:${ref.key.subarray(2).toString()}`) }),
   }
+  const own = entry('a:9', 'the target\'s own', 3)
+  await target.write([own], 'replace')
   const sourceName = (ref: KeyRef): KeyRef => (ref.db === 7 ? { ...ref, db: 3, key: Buffer.from(`a:${ref.key.subarray(2).toString()}`) } : ref)
   const { report, comparison } = await migration(source, target, { choice, sourceName, verify: 'full' }).run()
-  t.same(await contentOf(target), ['7 n:2=y'])
+  t.same(await contentOf(target), ['3 a:9=the target\'s own', '7 n:2=y'])
   t.equal(report.keys, 1)
   t.match(comparison, { compared: 1, counts: { missing: 0, extra: 0, differing: 0 } })
 })

@@ -124,7 +124,7 @@ export class Compare {
           theirs.next()
         } else if (order < 0) await this.#missing(a as KeyRef)
         else {
-          this.#note('extra', b as KeyRef)
+          await this.#extra(b as KeyRef)
           theirs.next()
         }
         if (order <= 0) ours.next()
@@ -162,6 +162,14 @@ export class Compare {
     if (entry instanceof EntryError) return this.#note('missing', ref)
     if (entry === undefined || this.#isExpired(entry) || this.options.keepEntry?.(entry) === false) return
     this.#note('missing', ref)
+  }
+
+  /** A key the source lacks: a difference unless it is of a type that is not among the chosen. An envelope does not tell its type. */
+  async #extra(ref: KeyRef): Promise<void> {
+    const { keepEntry } = this.options
+    const [entry] = keepEntry === undefined ? [] : await this.target.read([ref])
+    if (entry !== undefined && !(entry instanceof EntryError) && entry.form === 'dump' && keepEntry?.(entry) === false) return
+    this.#note('extra', ref)
   }
 
   #isExpired(entry: Entry): boolean {

@@ -15,7 +15,7 @@ import { listing, type ListingOptions } from './keys.js'
 import { Lock, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import type { Rate } from './pace.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
-import { StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
+import { compareKeys, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
 /** Two listings are sorted at a time to be compared. */
 const COMPARED_SORT_BYTES = 6 * 1024 * 1024
@@ -287,6 +287,7 @@ export class Migration {
     // In the names of the target, and of the target's keys those that a copy with this choice could have written.
     const isOurs = (ref: KeyRef): boolean => {
       const own = sourceName?.(ref) ?? ref
+      if (choice.rename !== undefined && compareKeys(choice.rename(own), ref) !== 0) return false
       return (options.start === undefined || own.key.compare(options.start) >= 0) && (choice.keepKey === undefined || choice.keepKey(own))
     }
     const ours = { ...this.#listing, unordered: false, rename: choice.rename, sortBytes: COMPARED_SORT_BYTES }
