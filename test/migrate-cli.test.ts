@@ -206,6 +206,8 @@ t.test('no secret in an error, wherever the file breaks', async (t) => {
   for (const broken of [text, text.replace(/"/g, ''), text.replace(`"${secret}"`, `"${secret}`), text.replace(`"${secret}"`, `"x" ${secret}`), text.replace(`"${secret}"`, `["${secret}"]`), text.replace('path', 'paht').replace(`version = ${secret}\n`, '\n')])
     t.notMatch(await failure(() => endsOfText('f', broken)), /Pa55/)
   t.notMatch(await failure(() => endsOfUrls(`nostore://me:${secret}@x`, 'rdb:x')), /Pa55/)
+  for (const url of ['redis://host?pasword=', 'redis-cluster://host?db=', 'mysql://u@host/d?pw=', 'etcd://host?key=', 'nostore://host?pw='])
+    t.notMatch(await failure(() => endsOfUrls(`${url}${secret}`, 'rdb:x')), /Pa55|no error/)
   t.notMatch(errorOf(() => readMigrateFlags([`redis://me:${secret}@host`], {})), /Pa55/)
   t.notMatch(errorOf(() => readMigrateFlags(['-config', `redis://me:${secret}@host`], {})), /Pa55/)
 })
@@ -213,7 +215,7 @@ t.test('no secret in an error, wherever the file breaks', async (t) => {
 t.test('configuration: two URLs', async (t) => {
   const { source, destination } = await endsOfUrls('rdb:a.rdb', 'rdb:b.rdb?version=9')
   t.same([source.options, destination.options], [{ path: 'a.rdb' }, { path: 'b.rdb', version: '9' }])
-  t.match(await failure(() => endsOfUrls('a.rdb', 'rdb:b')), /'a\.rdb' is no store/)
+  t.match(await failure(() => endsOfUrls('a.rdb', 'rdb:b')), /'a\.rdb' is no store.* aof:$/)
 })
 
 t.test('the nearest name', async (t) => {

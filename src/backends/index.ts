@@ -29,10 +29,10 @@ export async function backendOfType(type: string): Promise<Backend> {
   return (await found.load()).backend
 }
 
-/** The backend that a URL means. Throws StoreError 'usage'. */
-export async function backendOfUrl(url: string): Promise<Backend> {
+/** The backend that a URL means; `others` are schemes that somebody else knows. Throws StoreError 'usage'. */
+export async function backendOfUrl(url: string, others: readonly string[] = []): Promise<Backend> {
   const scheme = /^([a-z][a-z0-9+-]*):/i.exec(url)?.[1].toLowerCase()
   for (const { schemes, load } of Object.values(BACKENDS)) if (scheme !== undefined && schemes.includes(scheme)) return (await load()).backend
-  const known = Object.values(BACKENDS).flatMap(({ schemes }) => schemes)
+  const known = [...Object.values(BACKENDS).flatMap(({ schemes }) => schemes), ...others]
   throw new StoreError('usage', `'${withoutSecrets(url)}' is no store; a store is a URL that begins with ${known.map((name) => `${name}:`).join(', ')}`)
 }

@@ -5,9 +5,14 @@
 import { StoreError } from '../transfer/store.js'
 import type { Backend } from './backend.js'
 
-/** A URL without what stands between `//` and `@`, for messages. */
+/** A URL without what stands between `//` and `@`, and without its options: a name that is misspelt may stand before a secret. */
 export function withoutSecrets(url: string): string {
-  return url.replace(/\/\/.*@/s, '//***@').replace(/(password|token)=[^&]*/gi, '$1=***')
+  return withoutPassword(url).replace(/\?.*/s, '?...')
+}
+
+/** A URL, or another word of a command line, that was understood: only what is known to be a secret is taken out. */
+export function withoutPassword(word: string): string {
+  return word.replace(/\/\/.*@/s, '//***@').replace(/(password|token)=[^&]*/gi, '$1=***')
 }
 
 /** The parts of a URL. Throws StoreError 'usage'. */

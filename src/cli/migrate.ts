@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { conversion, sameEntry } from '../backends/convert.js'
-import { withoutSecrets } from '../backends/url.js'
+import { withoutPassword } from '../backends/url.js'
 import { decodePayload } from '../../protocol/rdb/same-value.js'
 import { Random } from '../random.js'
 import { TransferError } from '../transfer/copy.js'
@@ -81,7 +81,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     }
     const result = await migration.run()
     display.report(result.report)
-    return conclude(flags, result, `keyferry ${verb} ${words.map((word) => quoted(withoutSecrets(word))).join(' ')}`)
+    return conclude(flags, result, `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`)
   } catch (error) {
     display.close()
     return explain(error, stop.signal.aborted)

@@ -18,5 +18,5 @@ export async function storeOfType(type: string): Promise<Backend> {
 /** The store that a URL means. Throws StoreError 'usage'. */
 export async function storeOfUrl(url: string): Promise<Backend> {
   const scheme = /^([a-z][a-z0-9+-]*):/i.exec(url)?.[1].toLowerCase()
-  return scheme !== undefined && Object.hasOwn(WITH_ENGINE, scheme) ? (await WITH_ENGINE[scheme]()).backend : backendOfUrl(url)
+  return scheme !== undefined && Object.hasOwn(WITH_ENGINE, scheme) ? (await WITH_ENGINE[scheme]()).backend : backendOfUrl(url, Object.keys(WITH_ENGINE))
 }

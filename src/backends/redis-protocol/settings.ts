@@ -89,7 +89,8 @@ function millisecondsOf(text: string, bad: (why: string) => StoreError): number 
 /** The options in a URL: `scheme://[user[:password]@]host[:port][,host...][/db][?option=value&...]`. Throws StoreError 'usage'. */
 export function optionsOfUrl(url: string, options: readonly OptionSpec[], tls: boolean): StoreOptions {
   const found = /^[^:]+:\/\/(?:([^@/?]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/.exec(url)
-  const bad = (why: string): StoreError => new StoreError('usage', `'${url.replace(/\/\/[^/]*@/, '//***@')}' ${why}`)
+  // Without its options: a name that is misspelt may stand before a secret.
+  const bad = (why: string): StoreError => new StoreError('usage', `'${url.replace(/\/\/[^/]*@/, '//***@').replace(/\?.*/s, '?...')}' ${why}`)
   if (found === null) throw bad('is no URL of the form scheme://[user:password@]host:port/db')
   const [, login, address, path, query] = found
   const out: Record<string, string> = { address: address === '' ? '127.0.0.1:6379' : address }
