@@ -12,7 +12,7 @@ import { EXIT, EXIT_MEANINGS } from '../src/cli/exit-codes.js'
 import { readConfiguration } from '../src/cli/hcl.js'
 import { ConfigError, type ConfigObject, type ConfigValue } from '../src/cli/hcl-tree.js'
 import { LiveLine, bar, wantsColour, type TerminalStream } from '../src/cli/live-line.js'
-import { endsOfFile, endsOfText, endsOfUrls } from '../src/cli/migrate-config.js'
+import { endsOfFile, endsOfText, endsOfUrls, storeOfEnd } from '../src/cli/migrate-config.js'
 import { FLAGS, UsageError, readMigrateFlags } from '../src/cli/migrate-flags.js'
 import { migrateHelp } from '../src/cli/migrate-help.js'
 import { MigrateLog } from '../src/cli/migrate-log.js'
@@ -186,6 +186,12 @@ t.test('configuration: errors name what is wrong and where', async (t) => {
     [`storage_source "rdb" {\n path = "a"\n path = "b"\n}\n${DESTINATION}`]: 'f:3:2: option \'path\' is there twice in storage_source',
   }
   for (const [text, message] of Object.entries(errors)) t.equal(await failure(() => endsOfText('f', text)), message)
+})
+
+t.test('configuration: a bad value is told with its place, when the store is made', async (t) => {
+  const { source, destination } = await endsOfText('f', `storage_source "redis" {\n  tls = "perhaps"\n}\n${DESTINATION}`)
+  t.equal(await failure(async () => storeOfEnd(source)), 'f:2:9: option \'tls\' of storage "redis" is \'perhaps\'; it must be true or false')
+  t.equal(await failure(async () => storeOfEnd(destination, { version: '13' })), 'f:6:13: option \'version\' of storage "rdb" is \'13\'; it must be one of 9, 10, 11, 12, 80')
 })
 
 t.test('configuration: an append-only file is a source, by name and by URL', async (t) => {

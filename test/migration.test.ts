@@ -389,6 +389,16 @@ t.test('interrupted: status 130, and the same command goes on', async (t) => {
   t.notMatch(second.err, /path=dir0\/k0\s/, 'what was done is not done again')
 })
 
+t.test('nobody reads what is said: it ends in order', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target] = [path.join(folder, 'source'), path.join(folder, 'target')]
+  vaultFolder(source, 400)
+  const words = ['--batch', '10', '--rate', '400', '-log-level=debug', `file:${source}`, `file:${target}`]
+  const { status } = await start(words, (child) => child.stderr?.once('data', () => child.stderr?.destroy()))
+  t.equal(status, 130)
+  t.notOk(existsSync(path.join(source, 'core/_migration')), 'unlocked')
+})
+
 t.test('how it ends', async (t) => {
   const folder = temporaryFolder(t)
   const source = path.join(folder, 'source')
@@ -403,6 +413,8 @@ t.test('how it ends', async (t) => {
   }
   await check('no such flag', ['--bacth', '3', from, to], 1, /there is no flag '--bacth'; did you mean '--batch'/)
   await check('one URL', [from], 1, /stands alone/)
+  await check('nowhere for the report', ['--report', '/nonexistent/report', from, to], 1, /can not write the report/)
+  await check('no undo log', ['undo', path.join(folder, 'nothing')], 1, /^keyferry migrate: can not read .*\n$/)
   await check('no such store', [from, 'nothing://x'], 1, /is no store/)
   await check('help', ['--help'], 0, /Usage: keyferry migrate/)
   await check('nobody there', [from, 'redis://127.0.0.1:1?timeout=1s'], 5, /127\.0\.0\.1:1/)

@@ -9,7 +9,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { unknownOptions, type Backend, type StoreOptions } from '../backends/backend.js'
-import { StoreError } from '../transfer/store.js'
+import { StoreError, type Store } from '../transfer/store.js'
 import { readConfiguration } from './hcl.js'
 import { ConfigError, type ConfigItem, type ConfigKey, type ConfigObject, type ConfigValue, type Position } from './hcl-tree.js'
 import { suggestion } from './nearest.js'
@@ -19,6 +19,8 @@ import { storeOfType, storeOfUrl, storeTypes } from './stores.js'
 export interface MigrateEnd {
   readonly backend: Backend
   readonly options: StoreOptions
+  /** What is wrong with an option, at its place in the file; undefined where there is no file. */
+  readonly located?: (error: StoreError) => ConfigError
 }
 
 export interface MigrateEnds {
@@ -101,7 +103,21 @@ async function readEnd(file: string, root: ConfigObject, name: (typeof BLOCKS)[n
     const orEnv = spec.env === undefined ? '' : ` (or the environment variable ${spec.env})`
     throw new ConfigError(file, key.position, `${name} "${backend.type}" needs the option '${spec.name}'${orEnv}: ${spec.summary}`)
   }
-  return { backend, options }
+  const located = (error: StoreError): ConfigError => {
+    const named = /option '(\w+)'/.exec(error.message)?.[1]
+    const place = body.items.find(({ keys: [option] }) => option.text === named)?.value.position ?? key.position
+    return new ConfigError(file, place, error.message)
+  }
+  return { backend, options, located }
+}
+
+/** Makes the store of one end; `more` are options beside its own. Throws StoreError 'usage' or ConfigError. */
+export function storeOfEnd({ backend, options, located }: MigrateEnd, more: StoreOptions = {}): Store {
+  try {
+    return backend.create({ ...options, ...more })
+  } catch (error) {
+    throw error instanceof StoreError && error.fault === 'usage' && located !== undefined ? located(error) : error
+  }
 }
 
 function stanzas(file: string, { keys, value }: ConfigItem): Stanza[] {

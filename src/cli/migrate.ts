@@ -21,7 +21,7 @@ import { keyText, StoreError, type Entry, type Store } from '../transfer/store.j
 import { undo } from '../transfer/undo.js'
 import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
-import { endsOfFile, endsOfUrls, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
+import { endsOfFile, endsOfUrls, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
 import { MigrateDisplay } from './progress.js'
@@ -61,8 +61,10 @@ function endsOf(flags: MigrateFlags): Promise<MigrateEnds> {
 
 /** Copies between two ends; `words` are the command line, for the line that says how to go on. */
 export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: readonly string[], verb = 'migrate'): Promise<number> {
-  const source = ends.source.backend.create(ends.source.options)
-  const target = ends.destination.backend.create(withChunkBytes(ends.destination, flags))
+  const source = storeOfEnd(ends.source)
+  const target = storeOfEnd(ends.destination, chunkOptions(ends.destination, flags))
+  // Better now than when all is copied.
+  if (flags.report !== undefined) asUsage(() => writeReport(flags.report ?? '', {}))
   const display = new MigrateDisplay({ level: flags.logLevel, format: flags.logFormat, isDryRun: isDry(flags) })
   for (const warning of ends.warnings) display.note('warning', warning)
   const stop = new AbortController()
@@ -71,7 +73,11 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     process.stderr.write('\n==> Migration shutdown triggered\n')
     stop.abort()
   }
+  // Nobody reads any more what is said: `keyferry migrate ... | head`.
+  const onClosed = (): void => stop.abort()
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  process.stdout.on('error', onClosed)
+  process.stderr.on('error', onClosed)
   const migration = migrationOf(flags, ends, source, target, display, stop.signal)
   try {
     if (flags.reset) {
@@ -93,8 +99,8 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
 
 const isDry = (flags: MigrateFlags): boolean => flags.dryRun || flags.plan !== undefined
 
-function withChunkBytes({ backend, options }: MigrateEnd, { chunkBytes }: MigrateFlags): MigrateEnd['options'] {
-  return chunkBytes === undefined || !backend.options.some(({ name }) => name === 'chunk_bytes') ? options : { ...options, chunk_bytes: String(chunkBytes) }
+function chunkOptions({ backend }: MigrateEnd, { chunkBytes }: MigrateFlags): MigrateEnd['options'] {
+  return chunkBytes === undefined || !backend.options.some(({ name }) => name === 'chunk_bytes') ? {} : { chunk_bytes: String(chunkBytes) }
 }
 
 function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, target: Store, display: MigrateDisplay, signal: AbortSignal): Migration {
@@ -170,12 +176,24 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict }: Migrati
   return EXIT.done
 }
 
+function asUsage(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
 function writeReport(file: string, content: object): void {
   const plain = (_: string, value: unknown): unknown => {
     const bytes = value as { type?: string; data?: number[] } | null
     return typeof bytes === 'object' && bytes?.type === 'Buffer' ? keyText(Buffer.from(bytes.data ?? [])) : value
   }
-  writeFileSync(file, `${JSON.stringify(content, plain, 2)}\n`)
+  try {
+    writeFileSync(file, `${JSON.stringify(content, plain, 2)}\n`)
+  } catch (error) {
+    throw new StoreError('refused', `can not write the report ${file}: ${(error as Error).message}`)
+  }
 }
 
 function explain(error: unknown, interrupted: boolean): number {
@@ -199,13 +217,23 @@ function explain(error: unknown, interrupted: boolean): number {
 
 // ------------------------------------------------------------------------------------------------ undo
 
+/** The log has no secrets: what is required and secret has to come from elsewhere. */
+function undoStore(end: MigrateEnd, isOfLog: boolean): Store {
+  try {
+    return storeOfEnd(end)
+  } catch (error) {
+    if (!isOfLog || !(error instanceof StoreError)) throw error
+    throw new UsageError(`${error.message}; an undo log has no secrets, give -config FILE with the configuration of the migration`)
+  }
+}
+
 /** `keyferry migrate undo FILE [-config FILE]`: the log says which destination; the configuration brings its secrets. */
 async function runUndo(flags: MigrateFlags, file: string): Promise<number> {
   const head = await readJournalHead(file, 'undo')
   const end = flags.config === undefined
     ? { backend: await storeOfType(head.reopen.type), options: head.reopen.options }
     : (await endsOfFile(flags.config)).destination
-  const store = end.backend.create(end.options)
+  const store = undoStore(end, flags.config === undefined)
   if (store.label !== head.target) throw new UsageError(`${file} belongs to ${head.target}, and this is ${store.label}`)
   try {
     await store.open('write')
