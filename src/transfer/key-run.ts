@@ -1,230 +1,131 @@
 /**
- * Keys collected in memory and sorted there: bytes one behind the other and numbers in typed arrays, so that a
- * million keys are a few objects.
+ * A sorted run of keys, each once: in memory, or a file.
  *
- *     bytes:  | db u32be, key | db u32be, key | ...      in front of the key, so that order by bytes is the order of keys
- *     ends:   where each ends
- *     at:     what a KeyRef said in `at` (NaN: nothing), only when one did
+ *     | 2 * shared + hasAt, rest: varints | at f64le, if hasAt | rest bytes of (db u32be, key) | ...
  *
- * Sorting takes four bytes at a time: a 64-bit word of those and the key's number, sorted by the machine
- * (`BigUint64Array.sort`), then each group of equal bytes by its next four. Keys that compare equal stay in the order
- * in which they came.
+ * It is front-coded: `shared` says in how many bytes a key agrees with the one before it (at most SHARED_MAX), and only
+ * the others follow. Neighbours in order agree in most of their bytes, so a run is a fraction of its keys; and whoever
+ * merges runs finds there what it would otherwise have to compare for (key-merge.ts), for which it must be exact.
  */
-import type { KeyRef } from './store.js'
 
-/** What a key costs besides its bytes: database, end, word. */
-const KEY_OVERHEAD_BYTES = 4 + 4 + 8
-/** Groups up to this size are sorted by comparing. */
-const SMALL_GROUP = 12
-/** Deeper than this, a group is sorted by comparing: keys that share so much are rare, and the stack has an end. */
-const DEPTH_MAX = 4096
-/** Where the upper half of a 64-bit word lies, in 32-bit halves. */
-const UPPER = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? 1 : 0
+export const SHARED_MAX = 1 << 20
+/** A record's numbers, at most: two varints and `at`. */
+export const RECORD_HEAD_MAX = 5 + 5 + 8
 
-export class KeyRun {
+/** Writes the records of a run into a buffer. */
+export class RunWriter {
   bytes: Buffer
-  count = 0
-  #ends = new Uint32Array(1024)
-  #at: Float64Array | undefined
-  /** The keys' numbers in order, after `sort`. */
-  #words = new BigUint64Array(0)
-  #halves = new Uint32Array(0)
+  fill = 0
 
-  /** `budgetBytes`: how much it may hold, bookkeeping included; at most 1 GB. */
-  constructor(readonly budgetBytes: number) {
-    this.bytes = Buffer.allocUnsafeSlow(Math.min(65536, budgetBytes))
+  constructor(sizeBytes: number) {
+    this.bytes = Buffer.allocUnsafeSlow(sizeBytes)
   }
 
-  /** Takes a key, or says that there is no more room. An empty run takes any key. */
-  add({ db, key, at }: KeyRef): boolean {
-    const { count } = this
-    const start = this.endOf(count - 1)
-    const end = start + 4 + key.length
-    if (count > 0 && end + (count + 1) * KEY_OVERHEAD_BYTES > this.budgetBytes) return false
-    if (end > this.bytes.length) this.#growBytes(end)
+  /** Whether a record of a key of this length may still have room. */
+  hasRoomFor(length: number): boolean {
+    return this.bytes.length - this.fill >= RECORD_HEAD_MAX + length
+  }
+
+  /** Adds a key that is in `from` and has `shared` bytes in common with the one before it; `at` is NaN when it has none. */
+  add(from: Buffer, start: number, length: number, shared: number, at: number): void {
     const { bytes } = this
-    bytes[start] = db >>> 24
-    bytes[start + 1] = db >>> 16
-    bytes[start + 2] = db >>> 8
-    bytes[start + 3] = db
-    copyRecord(key, 0, key.length, bytes, start + 4)
-    if (count === this.#ends.length) this.#growEnds()
-    this.#ends[count] = end
-    if (at !== undefined) (this.#at ??= new Float64Array(this.#ends.length).fill(NaN))[count] = at
-    this.count++
-    return true
-  }
-
-  /** Forgets all keys; what was handed out of `bytes` is no longer good. */
-  clear(): void {
-    this.count = 0
-    this.#at?.fill(NaN)
-  }
-
-  /** Gives its memory back; it takes no more keys. */
-  release(): void {
-    this.count = 0
-    this.bytes = Buffer.alloc(0)
-    this.#ends = new Uint32Array(0)
-    this.#at = undefined
-    this.#words = new BigUint64Array(0)
-    this.#halves = new Uint32Array(0)
-  }
-
-  #growBytes(least: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(least, Math.min(this.budgetBytes, this.bytes.length * 2)))
-    this.bytes.copy(larger, 0, 0, this.endOf(this.count - 1))
-    this.bytes = larger
-  }
-
-  #growEnds(): void {
-    const { length } = this.#ends
-    const ends = new Uint32Array(length * 2)
-    ends.set(this.#ends)
-    this.#ends = ends
-    if (this.#at === undefined) return
-    const at = new Float64Array(length * 2).fill(NaN)
-    at.set(this.#at)
-    this.#at = at
-  }
-
-  /** Where record i begins in `bytes`, its database first. */
-  startOf(i: number): number {
-    return i === 0 ? 0 : this.#ends[i - 1]
-  }
-
-  endOf(i: number): number {
-    return i < 0 ? 0 : this.#ends[i]
-  }
-
-  atOf(i: number): number {
-    return this.#at === undefined ? NaN : this.#at[i]
-  }
-
-  /** The number of the key at this place of the order. */
-  inOrder(place: number): number {
-    return this.#halves[2 * place + (1 - UPPER)]
-  }
-
-  sort(): void {
-    if (this.#words.length < this.count) {
-      this.#words = new BigUint64Array(this.#ends.length)
-      this.#halves = new Uint32Array(this.#words.buffer)
-    }
-    const halves = this.#halves
-    for (let i = 0; i < this.count; i++) halves[2 * i + (1 - UPPER)] = i
-    this.#sortGroup(0, this.count, 0)
-  }
-
-  /** Sorts places [from, until), whose keys agree in their first `depth` bytes and are at least that long. */
-  #sortGroup(from: number, until: number, depth: number): void {
-    let at = depth
-    while (until - from > SMALL_GROUP && at < DEPTH_MAX) {
-      const same = this.#loadWords(from, until, at)
-      if (!same) this.#words.subarray(from, until).sort()
-      at += 4
-      if (!same) return this.#sortEqualWords(from, until, at)
-      // All share these four bytes: on to the next, without those that end here.
-      from = this.#shortFirst(from, until, at)
-    }
-    this.#insertionSort(from, until)
-  }
-
-  #sortEqualWords(from: number, until: number, depth: number): void {
-    const halves = this.#halves
-    for (let start = from; start < until; ) {
-      const word = halves[2 * start + UPPER]
-      let end = start + 1
-      while (end < until && halves[2 * end + UPPER] === word) end++
-      if (end - start > 1) this.#sortGroup(end - start > SMALL_GROUP ? this.#shortFirst(start, end, depth) : start, end, depth)
-      start = end
-    }
-  }
-
-  /** Puts the four bytes from `depth` on (zeros behind a key's end) into the words. True when they are all the same. */
-  #loadWords(from: number, until: number, depth: number): boolean {
-    const { bytes } = this
-    const halves = this.#halves
-    const ends = this.#ends
-    let same = true
-    for (let place = from; place < until; place++) {
-      const i = halves[2 * place + (1 - UPPER)]
-      const start = (i === 0 ? 0 : ends[i - 1]) + depth
-      const left = ends[i] - start
-      const word = left >= 4
-        ? ((bytes[start] << 24) | (bytes[start + 1] << 16) | (bytes[start + 2] << 8) | bytes[start + 3]) >>> 0
-        : ((left > 0 ? bytes[start] << 24 : 0) | (left > 1 ? bytes[start + 1] << 16 : 0) | (left > 2 ? bytes[start + 2] << 8 : 0)) >>> 0
-      halves[2 * place + UPPER] = word
-      if (word !== halves[2 * from + UPPER]) same = false
-    }
-    return same
-  }
-
-  /**
-   * Keys that agree in their bytes up to `depth`, zeros behind the end taken for bytes: those that end before or at it
-   * go first, the shorter the earlier. Returns the place behind them.
-   */
-  #shortFirst(from: number, until: number, depth: number): number {
-    const halves = this.#halves
-    const short: number[] = []
-    let kept = until
-    for (let place = until - 1; place >= from; place--) {
-      const i = halves[2 * place + (1 - UPPER)]
-      if (this.#ends[i] - this.startOf(i) <= depth) short.push(i)
-      else halves[2 * --kept + (1 - UPPER)] = i
-    }
-    if (short.length === 0) return from
-    short.sort((a, b) => this.#lengthOf(a) - this.#lengthOf(b) || a - b)
-    for (let n = 0; n < short.length; n++) halves[2 * (from + n) + (1 - UPPER)] = short[n]
-    return kept
-  }
-
-  #lengthOf(i: number): number {
-    return this.#ends[i] - this.startOf(i)
-  }
-
-  #insertionSort(from: number, until: number): void {
-    const halves = this.#halves
-    if (until - from > 4 * SMALL_GROUP) {
-      const sorted = Array.from({ length: until - from }, (_, n) => this.inOrder(from + n)).sort((a, b) => this.#compare(a, b))
-      for (let n = 0; n < sorted.length; n++) halves[2 * (from + n) + (1 - UPPER)] = sorted[n]
-      return
-    }
-    for (let place = from + 1; place < until; place++) {
-      const i = halves[2 * place + (1 - UPPER)]
-      let to = place
-      for (; to > from && this.#compare(halves[2 * (to - 1) + (1 - UPPER)], i) > 0; to--) halves[2 * to + (1 - UPPER)] = halves[2 * (to - 1) + (1 - UPPER)]
-      halves[2 * to + (1 - UPPER)] = i
-    }
-  }
-
-  #compare(a: number, b: number): number {
-    return compareRecords(this.bytes, this.startOf(a), this.#ends[a], this.bytes, this.startOf(b), this.#ends[b]) || a - b
-  }
-
-  /** Whether two keys are the same. */
-  same(a: number, b: number): boolean {
-    return compareRecords(this.bytes, this.startOf(a), this.#ends[a], this.bytes, this.startOf(b), this.#ends[b]) === 0
+    const hasAt = at === at
+    let fill = writeVarint(2 * shared + (hasAt ? 1 : 0), bytes, this.fill)
+    fill = writeVarint(length - shared, bytes, fill)
+    if (hasAt) fill = bytes.writeDoubleLE(at, fill)
+    copyBytes(from, start + shared, start + length, bytes, fill)
+    this.fill = fill + length - shared
   }
 }
 
+/** Seven bits to a byte, the low ones first, the eighth set when more follow. */
+function writeVarint(value: number, to: Buffer, at: number): number {
+  while (value >= 0x80) {
+    to[at++] = (value & 0x7f) | 0x80
+    value = Math.floor(value / 128)
+  }
+  to[at++] = value
+  return at
+}
+
+/** Reads the records of a run out of a buffer that may end in the middle of one. */
+export class RunReader {
+  /** The key, database first, and what it is. */
+  key = Buffer.allocUnsafeSlow(64)
+  length = 0
+  /** Bytes that it has in common with the one before it. */
+  shared = 0
+  at = NaN
+  bytes: Buffer
+  position = 0
+  fill: number
+  /** How long the record was that did not fit, as far as that is known. */
+  neededBytes = 0
+
+  constructor(bytes: Buffer, fill = bytes.length) {
+    this.bytes = bytes
+    this.fill = fill
+  }
+
+  /** Goes on to the next key; false when its record is not there in full. */
+  next(): boolean {
+    const { bytes, fill } = this
+    let at = this.position
+    this.neededBytes = RECORD_HEAD_MAX
+    if (fill - at < 2) return false
+    let head = bytes[at++]
+    if (head >= 0x80) {
+      head &= 0x7f
+      for (let unit = 128; ; unit *= 128) {
+        if (at === fill) return false
+        const byte = bytes[at++]
+        head += (byte & 0x7f) * unit
+        if (byte < 0x80) break
+      }
+      if (at === fill) return false
+    }
+    let rest = bytes[at++]
+    if (rest >= 0x80) {
+      rest &= 0x7f
+      for (let unit = 128; ; unit *= 128) {
+        if (at === fill) return false
+        const byte = bytes[at++]
+        rest += (byte & 0x7f) * unit
+        if (byte < 0x80) break
+      }
+    }
+    const hasAt = head % 2 === 1
+    const shared = (head - (head % 2)) / 2
+    const end = at + (hasAt ? 8 : 0) + rest
+    this.neededBytes = end - this.position
+    if (end > fill) return false
+    if (shared + rest > this.key.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * (shared + rest))
+      this.key.copy(larger, 0, 0, shared)
+      this.key = larger
+    }
+    this.at = hasAt ? bytes.readDoubleLE(at) : NaN
+    copyBytes(bytes, end - rest, end, this.key, shared)
+    this.shared = shared
+    this.length = shared + rest
+    this.position = end
+    return true
+  }
+}
+
+/** Bytes handled one by one before the native call, which costs as much as thirty of them, takes over. */
+const LOOP_BYTES = 48
+
 /** Copies bytes: a short key costs less in a loop than the native copy takes to begin. */
-export function copyRecord(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
+export function copyBytes(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
   if (end - start > LOOP_BYTES) from.copy(to, at, start, end)
   else for (let i = start, n = at; i < end; i++) to[n++] = from[i]
 }
 
-/** Bytes compared one by one before the native comparison, which costs as much as thirty of them, takes over. */
-const LOOP_BYTES = 48
-
-/** Order of two records, database and key, by their bytes. */
-export function compareRecords(a: Buffer, aStart: number, aEnd: number, b: Buffer, bStart: number, bEnd: number): number {
-  const shared = Math.min(aEnd - aStart, bEnd - bStart)
-  const looped = Math.min(shared, LOOP_BYTES)
-  for (let i = 0; i < looped; i++) {
-    const difference = a[aStart + i] - b[bStart + i]
-    if (difference !== 0) return difference
-  }
-  if (shared > looped) return a.compare(b, bStart + looped, bEnd, aStart + looped, aEnd)
-  return aEnd - aStart - (bEnd - bStart)
+/** In how many bytes two keys agree from their first on; that they do in `least` is known. */
+export function sharedBytes(a: Buffer, aStart: number, aBytes: number, b: Buffer, bStart: number, bBytes: number, least: number): number {
+  const most = Math.min(aBytes, bBytes)
+  let shared = least
+  while (shared < most && a[aStart + shared] === b[bStart + shared]) shared++
+  return shared
 }

@@ -2,21 +2,23 @@
  * Keys in order, each once, from a source that lists them in any order and some of them twice; in bounded memory,
  * however many there are.
  *
- *     pages --> KeyRun (in memory, sorted) --> run files --> merge --> pages in order
- *                        \-- all of it fits: no file is made --------/
+ *     pages --> chunk, sorted when it is full --> runs in memory --> merge --> pages in order
+ *                                                      \-- too many --> merge --> a run in a file --^
  *
  * Invariants
- * - Memory: one run's budget, and while merging one read buffer per run. So many runs that the buffers would become
- *   too small are merged into one first.
- * - The files stand in a folder of their own (mode 0700), made when the first run is full, gone when the iteration
- *   ends, in whichever way.
+ * - Memory: the budget, and while files are merged one read buffer for each. When there are so many files that the
+ *   buffers would become too small, they are merged into one first.
+ * - The files stand in a folder of their own (mode 0700), made for the first of them, gone when the iteration ends, in
+ *   whichever way.
  * - Of keys that are listed twice the first counts, and its `at`.
- *
- * A run file is records: twice the length of database and key u32le, plus one when `at` f64le follows; database u32be, key.
+ * - Most of the sorting is done while keys still come (a chunk takes a few milliseconds), and the merging while they are
+ *   asked for: between the last key that comes and the first that goes only one chunk is sorted.
  */
 import { mkdtemp, open, rm, unlink, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
-import { KeyRun, compareRecords, copyRecord } from './key-run.js'
+import { KeyChunk } from './key-chunk.js'
+import { KeyMerge, type MergeSource } from './key-merge.js'
+import { RECORD_HEAD_MAX, RunReader, RunWriter, copyBytes } from './key-run.js'
 import { StoreError, type KeyRef } from './store.js'
 
 export interface SortOptions {
@@ -24,131 +26,78 @@ export interface SortOptions {
   readonly folder: string
   /** Bytes of keys and bookkeeping held in memory; 16 MB without it. */
   readonly budgetBytes?: number
-  /** Told now and then how many keys have been taken in. */
-  readonly onTaken?: (keys: number) => void
 }
 
-/** Twice as much sorts no faster, and shows in the process. */
+/** Three million keys of twenty bytes. */
 const BUDGET_BYTES = 16 * 1024 * 1024
+const BUDGET_BYTES_MAX = 1024 ** 3
 const PAGE_KEYS = 1000
-const PAGE_BYTES = 256 * 1024
-const HEAD_BYTES = 12
-const LENGTH_BYTES = 4
+const PAGE_BYTES = 64 * 1024
 const WRITE_BYTES = 256 * 1024
 const READ_BYTES_MAX = 256 * 1024
-/** More runs than these are merged into one before the next. */
-const RUNS_MAX = 64
+const READ_BYTES_MIN = 16 * 1024
+/** More files than these are merged into one before the next. */
+const FILES_MAX = 64
 
 /** The keys of `pages` in order and without doubles. Throws StoreError when the temporary files can not be written. */
 export async function* sortedKeys(pages: AsyncIterable<readonly KeyRef[]>, options: SortOptions): AsyncGenerator<readonly KeyRef[], void, void> {
-  const run = new KeyRun(Math.min(options.budgetBytes ?? BUDGET_BYTES, 1024 ** 3))
+  const budgetBytes = Math.min(options.budgetBytes ?? BUDGET_BYTES, BUDGET_BYTES_MAX)
+  const chunk = new KeyChunk(Math.floor(budgetBytes / 4))
   const files = new RunFiles(options.folder)
+  let runs: Buffer[] = []
+  let runBytes = 0
   try {
-    let taken = 0
     for await (const page of pages) {
       for (const ref of page) {
-        if (run.add(ref)) continue
-        await files.write(recordsOf(run))
-        run.clear()
-        run.add(ref)
+        if (chunk.add(ref)) continue
+        runs.push(chunk.takeRun())
+        runBytes += runs[runs.length - 1].length
+        chunk.add(ref)
+        if (runBytes <= budgetBytes / 2) continue
+        await files.write(new KeyMerge(runs.map(inMemory)))
+        runs = []
+        runBytes = 0
       }
-      taken += page.length
-      options.onTaken?.(taken)
     }
-    if (files.count === 0) return yield* pagesOf(recordsOf(run))
-    if (run.count > 0) await files.write(recordsOf(run))
-    run.release()
-    yield* pagesOf(files.merged())
+    runs.push(chunk.takeRun())
+    yield* pagesOf(new KeyMerge([...files.sources(), ...runs.map(inMemory)]))
   } finally {
     await files.remove()
   }
 }
 
-/** A record somewhere in a buffer, good until the next is asked for. */
-interface RecordView {
-  bytes: Buffer
-  start: number
-  end: number
-  at: number
+function inMemory(run: Buffer): MergeSource {
+  return { reader: new RunReader(run), refill: () => Promise.resolve(false) }
 }
 
-/** A stream of records that only now and then has to wait: `next` is false when `refill` is needed, or at the end. */
-interface Records {
-  readonly record: RecordView
-  next(): boolean
-  /** False at the end. */
-  refill(): Promise<boolean>
-}
-
-/** What a sorted run holds, without doubles. */
-function recordsOf(run: KeyRun): Records {
-  run.sort()
-  const record: RecordView = { bytes: run.bytes, start: 0, end: 0, at: NaN }
-  let place = 0
-  let last = -1
-  return {
-    record,
-    next() {
-      while (place < run.count) {
-        const i = run.inOrder(place++)
-        if (last >= 0 && run.same(last, i)) continue
-        last = i
-        record.start = run.startOf(i)
-        record.end = run.endOf(i)
-        record.at = run.atOf(i)
-        return true
-      }
-      return false
-    },
-    refill: () => Promise.resolve(false),
-  }
-}
-
-/** Records as pages of KeyRefs; the keys of a page share a buffer of their own. */
-async function* pagesOf(records: Records): AsyncGenerator<readonly KeyRef[], void, void> {
-  const { record } = records
+/** Keys as pages of KeyRefs; the keys of a page share a buffer of their own. */
+async function* pagesOf(merge: KeyMerge): AsyncGenerator<readonly KeyRef[], void, void> {
   for (let more = true; more; ) {
     const page: KeyRef[] = []
     let bytes = Buffer.allocUnsafeSlow(PAGE_BYTES)
     let fill = 0
     while (page.length < PAGE_KEYS) {
-      if (!records.next()) {
-        more = await records.refill()
+      if (!merge.next()) {
+        more = await merge.refill()
         if (!more) break
         continue
       }
-      const length = record.end - record.start - 4
+      const { key: record, length, at } = merge.current
       if (fill + length > bytes.length) {
         bytes = Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, length))
         fill = 0
       }
-      const db = readDb(record.bytes, record.start)
-      copyRecord(record.bytes, record.start + 4, record.end, bytes, fill)
-      const key = bytes.subarray(fill, fill + length)
-      fill += length
-      page.push(record.at === record.at ? { db, key, at: record.at } : { db, key })
+      const db = ((record[0] << 24) | (record[1] << 16) | (record[2] << 8) | record[3]) >>> 0
+      copyBytes(record, 4, length, bytes, fill)
+      const key = bytes.subarray(fill, fill + length - 4)
+      fill += length - 4
+      page.push(at === at ? { db, key, at } : { db, key })
     }
     if (page.length > 0) yield page
   }
 }
 
-function readDb(bytes: Buffer, at: number): number {
-  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
-}
-
-function readLength(bytes: Buffer, at: number): number {
-  return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0
-}
-
-function writeLength(value: number, out: Buffer, at: number): number {
-  out[at] = value
-  out[at + 1] = value >>> 8
-  out[at + 2] = value >>> 16
-  out[at + 3] = value >>> 24
-  return at + LENGTH_BYTES
-}
-
-/** The files of the runs, in a folder that is made with the first. */
+/** The runs that are files, in a folder that is made with the first. */
 class RunFiles {
   #folder: string | undefined
   #paths: string[] = []
@@ -157,49 +106,39 @@ class RunFiles {
 
   constructor(readonly parent: string) {}
 
-  get count(): number {
-    return this.#paths.length
-  }
-
-  /** Writes records into a file of their own; when there are many files, they become one first. */
-  async write(records: Records): Promise<void> {
-    if (this.#paths.length >= RUNS_MAX) {
+  /** Writes keys into a file of their own; when there are many files, they become one first. */
+  async write(merge: KeyMerge): Promise<void> {
+    if (this.#paths.length >= FILES_MAX) {
       const old = this.#paths
-      const merged = await this.#writeFile(this.merged())
+      const merged = await this.#writeFile(new KeyMerge(this.sources()))
       await this.#closeAll()
       await this.#guard(() => Promise.all(old.map((file) => unlink(file))))
       this.#paths = [merged]
     }
-    this.#paths.push(await this.#writeFile(records))
+    this.#paths.push(await this.#writeFile(merge))
   }
 
-  async #writeFile(records: Records): Promise<string> {
+  async #writeFile(merge: KeyMerge): Promise<string> {
     this.#folder ??= await this.#guard(() => mkdtemp(path.join(this.parent, 'keyferry-keys-')))
     const file = path.join(this.#folder, `run-${this.#made++}`)
     const handle = await this.#guard(() => open(file, 'wx', 0o600))
     this.#open.push(handle)
-    let out = Buffer.allocUnsafeSlow(WRITE_BYTES)
-    let fill = 0
+    let out = new RunWriter(WRITE_BYTES)
     const flush = async (): Promise<void> => {
-      for (let at = 0; at < fill; ) at += (await this.#guard(() => handle.write(out, at, fill - at))).bytesWritten
-      fill = 0
+      for (let at = 0; at < out.fill; ) at += (await this.#guard(() => handle.write(out.bytes, at, out.fill - at))).bytesWritten
+      out.fill = 0
     }
-    const { record } = records
     for (;;) {
-      if (!records.next()) {
-        if (await records.refill()) continue
+      if (!merge.next()) {
+        if (await merge.refill()) continue
         break
       }
-      const length = record.end - record.start
-      if (fill + HEAD_BYTES + length > out.length) {
+      const { key, length, at } = merge.current
+      if (!out.hasRoomFor(length)) {
         await flush()
-        if (HEAD_BYTES + length > out.length) out = Buffer.allocUnsafeSlow(HEAD_BYTES + length)
+        if (!out.hasRoomFor(length)) out = new RunWriter(RECORD_HEAD_MAX + length)
       }
-      const hasAt = record.at === record.at
-      fill = writeLength(2 * length + (hasAt ? 1 : 0), out, fill)
-      if (hasAt) fill = out.writeDoubleLE(record.at, fill)
-      copyRecord(record.bytes, record.start, record.end, out, fill)
-      fill += length
+      out.add(key, 0, length, merge.shared, at)
     }
     await flush()
     await this.#guard(() => handle.close())
@@ -207,15 +146,14 @@ class RunFiles {
     return file
   }
 
-  /** The records of all files in order, without doubles. The files stay. */
-  merged(): Records {
-    const readBytes = Math.max(16384, Math.min(READ_BYTES_MAX, Math.floor((BUDGET_BYTES / 2) / this.#paths.length)))
-    const readers = this.#paths.map((file, order) => new RunReader(async () => {
+  /** All files, to be merged; they stay. */
+  sources(): MergeSource[] {
+    const readBytes = Math.max(READ_BYTES_MIN, Math.min(READ_BYTES_MAX, Math.floor((BUDGET_BYTES / 2) / this.#paths.length)))
+    return this.#paths.map((file) => new RunFile(readBytes, async () => {
       const handle = await this.#guard(() => open(file, 'r'))
       this.#open.push(handle)
       return handle
-    }, order, readBytes, (work) => this.#guard(work)))
-    return new Merge(readers)
+    }, (work) => this.#guard(work)))
   }
 
   async #closeAll(): Promise<void> {
@@ -244,146 +182,25 @@ class RunFiles {
   }
 }
 
-/** Reads a run file through one buffer. */
-class RunReader {
-  readonly record: RecordView
+/** A run in a file, read through one buffer. */
+class RunFile implements MergeSource {
+  readonly reader: RunReader
   #handle: FileHandle | undefined
-  #fill = 0
-  #at = 0
 
-  constructor(readonly openFile: () => Promise<FileHandle>, readonly order: number, readBytes: number, readonly guard: <T>(work: () => Promise<T>) => Promise<T>) {
-    this.record = { bytes: Buffer.allocUnsafeSlow(readBytes), start: 0, end: 0, at: NaN }
+  constructor(readBytes: number, readonly openFile: () => Promise<FileHandle>, readonly guard: <T>(work: () => Promise<T>) => Promise<T>) {
+    this.reader = new RunReader(Buffer.allocUnsafeSlow(readBytes), 0)
   }
 
-  /** The next record that is in memory already. */
-  next(): boolean {
-    const { record } = this
-    const left = this.#fill - this.#at
-    if (left < LENGTH_BYTES) return false
-    const word = readLength(record.bytes, this.#at)
-    const hasAt = (word & 1) === 1
-    const headBytes = hasAt ? HEAD_BYTES : LENGTH_BYTES
-    const length = word >>> 1
-    if (left < headBytes + length) return false
-    record.at = hasAt ? record.bytes.readDoubleLE(this.#at + LENGTH_BYTES) : NaN
-    record.start = this.#at + headBytes
-    record.end = this.#at = record.start + length
-    return true
-  }
-
-  /** Reads on; false at the end of the file. */
   async refill(): Promise<boolean> {
-    const { record } = this
-    this.#handle ??= await this.openFile()
-    const kept = this.#fill - this.#at
-    const needed = kept >= LENGTH_BYTES ? HEAD_BYTES + (readLength(record.bytes, this.#at) >>> 1) : HEAD_BYTES
-    const to = needed > record.bytes.length ? Buffer.allocUnsafeSlow(needed) : record.bytes
-    record.bytes.copy(to, 0, this.#at, this.#fill)
-    record.bytes = to
-    this.#at = 0
-    this.#fill = kept
-    const handle = this.#handle
+    const { reader } = this
+    const handle = (this.#handle ??= await this.openFile())
+    const kept = reader.fill - reader.position
+    const to = reader.neededBytes > reader.bytes.length ? Buffer.allocUnsafeSlow(reader.neededBytes) : reader.bytes
+    reader.bytes.copy(to, 0, reader.position, reader.fill)
     const { bytesRead } = await this.guard(() => handle.read(to, kept, to.length - kept))
-    this.#fill += bytesRead
+    reader.bytes = to
+    reader.position = 0
+    reader.fill = kept + bytesRead
     return bytesRead > 0
   }
-}
-
-/** Several sorted streams as one, smallest first: a heap of readers, each with a record at hand. */
-class Merge implements Records {
-  readonly record: RecordView = { bytes: Buffer.alloc(0), start: 0, end: 0, at: NaN }
-  readonly #heap: RunReader[] = []
-  /** Readers that have no record at hand. */
-  #empty: RunReader[]
-  /** The record last handed out, for doubles. */
-  #last = Buffer.allocUnsafeSlow(256)
-  #lastBytes = -1
-
-  constructor(readers: RunReader[]) {
-    this.#empty = readers
-  }
-
-  next(): boolean {
-    const heap = this.#heap
-    while (this.#empty.length === 0 && heap.length > 0) {
-      const top = heap[0]
-      if (this.#advance) {
-        this.#advance = false
-        if (!top.next()) {
-          this.#empty.push(top)
-          const last = heap.pop() as RunReader
-          if (heap.length > 0) {
-            heap[0] = last
-            this.#sink(0)
-          }
-          return false
-        }
-        this.#sink(0)
-        continue
-      }
-      this.#advance = true
-      const { bytes, start, end, at } = top.record
-      if (end - start === this.#lastBytes && compareRecords(bytes, start, end, this.#last, 0, this.#lastBytes) === 0) continue
-      this.#lastBytes = end - start
-      if (this.#lastBytes > this.#last.length) this.#last = Buffer.allocUnsafeSlow(2 * this.#lastBytes)
-      copyRecord(bytes, start, end, this.#last, 0)
-      const { record } = this
-      record.bytes = bytes
-      record.start = start
-      record.end = end
-      record.at = at
-      return true
-    }
-    return false
-  }
-
-  /** The record at the top was handed out: its reader goes on first. */
-  #advance = false
-
-  async refill(): Promise<boolean> {
-    while (this.#empty.length > 0) {
-      const reader = this.#empty[this.#empty.length - 1]
-      const more = await reader.refill()
-      if (more && !reader.next()) continue
-      this.#empty.pop()
-      if (more) this.#add(reader)
-    }
-    return this.#heap.length > 0
-  }
-
-  #add(reader: RunReader): void {
-    const heap = this.#heap
-    let at = heap.length
-    heap.push(reader)
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (isBefore(heap[parent], reader)) break
-      heap[at] = heap[parent]
-      at = parent
-    }
-    heap[at] = reader
-  }
-
-  /** Moves the reader at this place down to where it belongs. */
-  #sink(from: number): void {
-    const heap = this.#heap
-    const reader = heap[from]
-    let at = from
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child])) child++
-      if (isBefore(reader, heap[child])) break
-      heap[at] = heap[child]
-      at = child
-    }
-    heap[at] = reader
-  }
-}
-
-function isBefore(a: RunReader, b: RunReader): boolean {
-  const x = a.record
-  const y = b.record
-  const order = compareRecords(x.bytes, x.start, x.end, y.bytes, y.start, y.end)
-  return order < 0 || (order === 0 && a.order < b.order)
 }
