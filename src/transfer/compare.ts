@@ -168,7 +168,7 @@ export class Compare {
   async #extra(ref: KeyRef): Promise<void> {
     const { keepEntry } = this.options
     const [entry] = keepEntry === undefined ? [] : await this.target.read([ref])
-    if (entry !== undefined && !(entry instanceof EntryError) && entry.form === 'dump' && keepEntry?.(entry) === false) return
+    if (entry !== undefined && !(entry instanceof EntryError) && (entry.form === 'dump' || this.target.traits.typed) && keepEntry?.(entry) === false) return
     this.#note('extra', ref)
   }
 

@@ -39,7 +39,7 @@ class ClusterStore implements Store {
   readonly #topology: Topology
   readonly #versions = new PayloadVersions()
   #limits: Limits | undefined
-  readonly #reader = new EntryReader()
+  readonly #reader = new EntryReader(false)
 
   constructor(readonly settings: Settings) {
     this.label = `redis-cluster://${settings.addresses.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')}`
@@ -100,7 +100,7 @@ class ClusterStore implements Store {
 
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
     const { argumentBytesMax, payloadBytesMax } = this.#limits as Limits
-    const options: WriterOptions = { label: this.label, argumentBytesMax, payloadBytesMax, pieceBytes: this.settings.chunkBytes, versions: this.#versions }
+    const options: WriterOptions = { label: this.label, argumentBytesMax, payloadBytesMax, pieceBytes: this.settings.chunkBytes, severalKeys: false, versions: this.#versions }
     const foreign = entries.find(({ db }) => db !== 0)
     if (foreign !== undefined) throw new StoreError('usage', `${this.label} has database 0 alone; map database ${foreign.db} to it, or leave it out`)
     const doubtful = new Set<Entry>()

@@ -21,7 +21,7 @@ import { ASKING, readEntries } from './dump-batch.js'
 import { PayloadVersions, isWhole } from './payload-versions.js'
 import { PieceWise } from './pieces.js'
 import { resultOf, type WriteResult } from './refusals.js'
-import { MINUS, Refusal, type ReplySink } from './reply-reader.js'
+import { COLON, MINUS, Refusal, type ReplySink } from './reply-reader.js'
 import { RequestWriter } from './request-writer.js'
 import { sameValue } from './same-value.js'
 
@@ -32,14 +32,24 @@ export interface WriterOptions {
   /** The longest argument the server takes. */
   readonly argumentBytesMax: number
   readonly pieceBytes: number | undefined
+  /** Whether one command may set several keys: not in a cluster. */
+  readonly severalKeys: boolean
   readonly versions: PayloadVersions
 }
 
+const MSET = Buffer.from('$4\r\nMSET\r\n')
+const MSETNX = Buffer.from('$6\r\nMSETNX\r\n')
+const SET_3 = Buffer.from('*3\r\n$3\r\nSET\r\n')
+const SET_4 = Buffer.from('*4\r\n$3\r\nSET\r\n')
+const NX = Buffer.from('$2\r\nNX\r\n')
 const RESTORE_4 = Buffer.from('*4\r\n$7\r\nRESTORE\r\n')
 const RESTORE_5 = Buffer.from('*5\r\n$7\r\nRESTORE\r\n')
 const RESTORE_6 = Buffer.from('*6\r\n$7\r\nRESTORE\r\n')
 const ABSTTL = Buffer.from('$6\r\nABSTTL\r\n')
 const REPLACE = Buffer.from('$7\r\nREPLACE\r\n')
+/** Keys that one command sets: more cost a server no less, and hold up its other clients. */
+const SET_TOGETHER = 250
+const NO_SUCH_COMMAND = /^NOPERM|unknown command/
 const NO_EXPIRY = Buffer.from('$1\r\n0\r\n')
 
 /**
@@ -57,11 +67,17 @@ class WriteJob {
   /** Entries by number that still have to go, and their payloads. */
   #due: number[] = []
   readonly #payloads: (Buffer | undefined)[]
+  /** How the strings of this attempt are sent. */
+  #usesSet = false
+  #usesMset: boolean
+  /** Which of the entries sent each command has: from this place on, up to that of the next. */
+  #commands: number[] = []
   readonly #large: { i: number; pieceWise: PieceWise }[] = []
 
   constructor(readonly entries: readonly Entry[], readonly policy: ConflictPolicy, readonly options: WriterOptions, readonly doubtful: Set<Entry>, readonly asking: boolean) {
     this.results = new Array<WriteResult | undefined>(entries.length)
     this.#payloads = new Array<Buffer | undefined>(entries.length)
+    this.#usesMset = options.severalKeys && !asking
     for (let i = 0; i < entries.length; i++) this.#add(i)
   }
 
@@ -129,37 +145,77 @@ class WriteJob {
 
   async #send(connection: Connection, sent: readonly number[], sink: RestoreSink): Promise<void> {
     const writer = RequestWriter.take()
-    const replace = this.policy === 'replace'
-    for (const i of sent) {
-      const { key, value, expiresAtMs } = this.entries[i]
-      if (this.asking) writer.fixed(ASKING)
-      const words = (expiresAtMs === undefined ? 0 : 1) + (replace ? 1 : 0)
-      writer.fixed(words === 0 ? RESTORE_4 : words === 1 ? RESTORE_5 : RESTORE_6)
-      writer.bulk(key)
-      if (expiresAtMs === undefined) writer.fixed(NO_EXPIRY)
-      // Zero would mean never.
-      else writer.integer(Math.max(1, expiresAtMs))
-      writer.bulk(this.#payloads[i] ?? smallRawPayload(value))
-      if (expiresAtMs !== undefined) writer.fixed(ABSTTL)
-      if (replace) writer.fixed(REPLACE)
+    const commands: number[] = (this.#commands = [])
+    const { takesSet, takesMset } = this.options.versions
+    this.#usesSet = takesSet
+    this.#usesMset &&= takesMset
+    for (let n = 0; n < sent.length; ) {
+      commands.push(n)
+      let end = n + 1
+      if (this.#usesMset && this.#goesBySet(sent[n])) while (end < sent.length && end - n < SET_TOGETHER && this.#goesBySet(sent[end])) end++
+      if (end - n > 1) this.#writeTogether(writer, sent, n, end)
+      else this.#writeOne(writer, sent[n])
+      n = end
     }
-    await connection.exchange(writer.parts(), (this.asking ? 2 : 1) * sent.length, sink)
+    const count = commands.length
+    commands.push(sent.length)
+    await connection.exchange(writer.parts(), (this.asking ? 2 : 1) * count, sink)
     writer.give()
+  }
+
+  #writeTogether(writer: RequestWriter, sent: readonly number[], start: number, end: number): void {
+    writer.words(1 + 2 * (end - start))
+    writer.fixed(this.policy === 'replace' ? MSET : MSETNX)
+    for (let n = start; n < end; n++) {
+      const { key, value } = this.entries[sent[n]]
+      writer.bulk(key)
+      writer.bulk(value)
+    }
+  }
+
+  #writeOne(writer: RequestWriter, i: number): void {
+    const replace = this.policy === 'replace'
+    const { key, value, expiresAtMs } = this.entries[i]
+    if (this.asking) writer.fixed(ASKING)
+    if (this.#goesBySet(i)) {
+      writer.fixed(replace ? SET_3 : SET_4)
+      writer.bulk(key)
+      writer.bulk(value)
+      if (!replace) writer.fixed(NX)
+      return
+    }
+    const words = (expiresAtMs === undefined ? 0 : 1) + (replace ? 1 : 0)
+    writer.fixed(words === 0 ? RESTORE_4 : words === 1 ? RESTORE_5 : RESTORE_6)
+    writer.bulk(key)
+    if (expiresAtMs === undefined) writer.fixed(NO_EXPIRY)
+    // Zero would mean never.
+    else writer.integer(Math.max(1, expiresAtMs))
+    writer.bulk(this.#payloads[i] ?? smallRawPayload(value))
+    if (expiresAtMs !== undefined) writer.fixed(ABSTTL)
+    if (replace) writer.fixed(REPLACE)
+  }
+
+  /** Small strings that stay: SET costs a server half of what RESTORE does. */
+  #goesBySet(i: number): boolean {
+    return this.#payloads[i] === undefined && this.entries[i].expiresAtMs === undefined && this.#usesSet
   }
 
   /** Notes the answers that came, also when the connection broke after them. */
   #take(sent: readonly number[], sink: RestoreSink): void {
     const { results } = this
-    const answered = sink.count
-    if (sink.refusals === undefined) for (let n = 0; n < answered; n++) results[sent[n]] = 'written'
-    else for (let n = 0; n < answered; n++) if (!sink.refusals.has(n)) results[sent[n]] = 'written'
+    const commands = this.#commands
+    const answered = commands[sink.count]
+    for (let n = 0; n < answered; n++) results[sent[n]] = 'written'
     const left = sent.slice(answered)
     for (const i of left) this.doubtful.add(this.entries[i])
     this.#due = left
-    for (const [n, refusal] of sink.refusals ?? []) {
-      // The server closes the connection after this one.
-      if (/invalid bulk length/.test(refusal.line)) results[sent[n]] = resultOf(refusal, this.options.label)
-      else this.#due.push(sent[n])
+    for (const [command, refusal] of sink.refusals ?? []) {
+      for (let n = commands[command]; n < commands[command + 1]; n++) {
+        results[sent[n]] = undefined
+        // The server closes the connection after this one.
+        if (/invalid bulk length/.test(refusal.line)) results[sent[n]] = resultOf(refusal, this.options.label)
+        else this.#due.push(sent[n])
+      }
     }
   }
 
@@ -170,15 +226,20 @@ class WriteJob {
     const existing: number[] = []
     this.#due = []
     let passing: Refusal | undefined
-    for (const [n, refusal] of sink.refusals) {
+    for (const [command, refusal] of sink.refusals) {
+      const n = this.#commands[command]
       const i = sent[n]
       if (results[i] !== undefined) continue
-      if (isPassing(refusal)) {
-        passing = refusal
-        this.#due.push(i)
-      } else if (refusal.code === 'BUSYKEY') {
+      if (isPassing(refusal)) passing = refusal
+      const together = this.#commands[command + 1] - n
+      if (together > 1) this.#settleApart(sent.slice(n, n + together), refusal)
+      else if (isPassing(refusal)) this.#due.push(i)
+      else if (refusal.code === 'BUSYKEY') {
         results[i] = 'exists'
         existing.push(i)
+      } else if (this.#goesBySet(i) && NO_SUCH_COMMAND.test(refusal.line)) {
+        this.options.versions.takesSet = false
+        this.#due.push(i)
       } else if (/payload version or checksum/.test(refusal.line)) this.#refusedPayload(i)
       else if (/Bad data format/.test(refusal.line)) this.results[i] = this.#badData(i, refusal)
       else this.results[i] = resultOf(refusal, this.options.label)
@@ -189,6 +250,13 @@ class WriteJob {
     await this.#compareDoubtful(connection, existing)
     this.#due.length = length
     if (passing !== undefined) throw new ServerBusy(passing.line)
+  }
+
+  /** Keys that were to be set together and were not, one of them exists or the server has its reasons: each by itself. */
+  #settleApart(entries: readonly number[], refusal: Refusal): void {
+    this.#usesMset = false
+    if (NO_SUCH_COMMAND.test(refusal.line)) this.options.versions.takesMset = false
+    this.#due.push(...entries)
   }
 
   /** The target does not take the payload: its version, or it is damaged. */
@@ -225,9 +293,12 @@ function smallRawPayload(value: Buffer): Buffer {
   return out.buf.subarray(0, writeFooter(out.buf, 0, out.pos, STRING_VERSION))
 }
 
-/** Hears one line per RESTORE (and one per ASKING before it): counts, and keeps what is no success. */
+const ZERO = 48
+const EXISTS = new Refusal('BUSYKEY Target key name already exists.')
+
+/** Hears one reply per RESTORE, SET or MSET (and one per ASKING before it): counts, and keeps what is no success. */
 class RestoreSink implements ReplySink {
-  /** RESTOREs that were answered. */
+  /** Commands that were answered. */
   count = 0
   refusals: Map<number, Refusal> | undefined
   #isAsking: boolean
@@ -242,6 +313,8 @@ class RestoreSink implements ReplySink {
       if (!this.#isAsking) return
     }
     if (kind === MINUS) (this.refusals ??= new Map()).set(this.count, new Refusal(buf.utf8Slice(start, end)))
+    // MSETNX has met a key and set none.
+    else if (kind === COLON && buf[start] === ZERO) (this.refusals ??= new Map()).set(this.count, EXISTS)
     this.count++
   }
 
@@ -249,8 +322,10 @@ class RestoreSink implements ReplySink {
     this.#unexpected()
   }
 
+  /** SET has met a key. */
   nil(): void {
-    this.#unexpected()
+    ;(this.refusals ??= new Map()).set(this.count++, EXISTS)
+    this.#isAsking = this.asking
   }
 
   array(): void {

@@ -20,6 +20,9 @@ const STRING_VERSION = 9
 
 export class PayloadVersions {
   readonly #refused = new Set<number>()
+  /** Strings without expiry go by SET, and several by one MSET, unless the server refuses these commands. */
+  takesSet = true
+  takesMset = true
 
   /** The target refused a payload of this version. */
   refuse(version: number): void {

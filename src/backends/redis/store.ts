@@ -29,7 +29,7 @@ class RedisStore implements Store {
   readonly #connections: Connections
   readonly #versions = new PayloadVersions()
   #limits: Limits | undefined
-  readonly #reader = new EntryReader()
+  readonly #reader = new EntryReader(true)
 
   constructor(readonly settings: Settings, readonly db: number | undefined) {
     const [{ host, port }] = settings.addresses
@@ -103,7 +103,7 @@ class RedisStore implements Store {
 
   #writerOptions(): WriterOptions {
     const { argumentBytesMax, payloadBytesMax } = this.#limits as Limits
-    return { label: this.label, argumentBytesMax, payloadBytesMax, pieceBytes: this.settings.chunkBytes, versions: this.#versions }
+    return { label: this.label, argumentBytesMax, payloadBytesMax, pieceBytes: this.settings.chunkBytes, severalKeys: true, versions: this.#versions }
   }
 
   #entryError(refusal: Refusal): EntryError {
