@@ -19,6 +19,7 @@ import { Migration, PreflightError, type MigrationResult } from '../transfer/mig
 import { FAILURES } from '../transfer/report.js'
 import { keyText, StoreError, type Entry, type Store } from '../transfer/store.js'
 import { undo } from '../transfer/undo.js'
+import { collectMoreOften } from './collector.js'
 import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
 import { endsOfFile, endsOfUrls, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
@@ -61,6 +62,7 @@ function endsOf(flags: MigrateFlags): Promise<MigrateEnds> {
 
 /** Copies between two ends; `words` are the command line, for the line that says how to go on. */
 export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: readonly string[], verb = 'migrate'): Promise<number> {
+  collectMoreOften()
   const source = storeOfEnd(ends.source)
   const target = storeOfEnd(ends.destination, chunkOptions(ends.destination, flags))
   // Better now than when all is copied.

@@ -112,8 +112,8 @@ export class Compare {
     let both: KeyRef[] = []
     try {
       while (!this.#isStopping) {
-        if (ours.key === undefined) await ours.fill()
-        if (theirs.key === undefined) await theirs.fill()
+        // Both at once: the first time each store lists all its keys.
+        if (ours.key === undefined || theirs.key === undefined) await Promise.all([ours.fill(), theirs.fill()])
         const a = ours.key
         const b = theirs.key
         if (a === undefined && b === undefined) break

@@ -279,7 +279,8 @@ export class Migration {
     const { choice, sourceName, verify, parallel, batchEntries, nowMs, listener, signal } = options
     const compare = new Compare(source, target, {
       mode: verify === 'full' ? 'full' : 'quick', convert: forms.convert, same: forms.same, sourceName, nowMs, total,
-      parallel: Math.min(parallel, source.traits.parallelMax, target.traits.parallelMax),
+      // A batch is in memory twice, once from each end.
+      parallel: Math.ceil(Math.min(parallel, source.traits.parallelMax, target.traits.parallelMax) / 2),
       batchEntries: Math.min(batchEntries, source.traits.batchEntriesMax, target.traits.batchEntriesMax),
       keepEntry: choice.keepEntry,
       ...(listener !== undefined && { listener }), ...(signal !== undefined && { signal }),
