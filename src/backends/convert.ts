@@ -64,12 +64,13 @@ function stringOf(entry: Entry): Buffer | undefined {
 
 /**
  * Whether two entries are the same: equal values, however they are encoded, in whatever version and form (an envelope is
- * what it holds), and expiry times at most `toleranceMs` apart. Keys are not compared.
+ * what it holds), and expiry times at most `toleranceMs` apart. Keys are not compared. `typed`: as a store of types has
+ * them, to which an envelope is a string like any other.
  */
-export function sameEntry(a: Entry, b: Entry, toleranceMs = 0): boolean {
+export function sameEntry(a: Entry, b: Entry, toleranceMs = 0, typed = false): boolean {
   if (a.form === b.form && a.value.equals(b.value) && sameExpiry(a, b, toleranceMs)) return true
-  const left = contentOf(a)
-  const right = contentOf(b)
+  const left = typed ? a : contentOf(a)
+  const right = typed ? b : contentOf(b)
   if (!sameExpiry(left, right, toleranceMs)) return false
   if (left.form === 'dump' && right.form === 'dump') return samePayload(left.value, right.value)
   const leftText = textOf(left)

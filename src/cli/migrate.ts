@@ -111,7 +111,7 @@ function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, targ
   const keys = [flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo]
   const task = nameOf([source.label, target.label, ...keys, flags.onConflict])
   const toleranceMs = Math.max(source.traits.expiryToleranceMs ?? 0, target.traits.expiryToleranceMs ?? 0)
-  const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs)
+  const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs, target.traits.typed)
   const forms = { convert: conversion(source.traits, target.traits), same, bytesOf }
   return new Migration(source, target, forms, {
     choice, sourceName, start: flags.start === undefined ? undefined : Buffer.from(flags.start), conflict: flags.onConflict,

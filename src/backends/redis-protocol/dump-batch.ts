@@ -17,7 +17,6 @@
  * cluster has no MGET across slots.
  */
 import type { Entry, EntryError, KeyRef } from '../../transfer/store.js'
-import { isEnvelope } from '../envelope.js'
 import { ServerBusy, isPassing } from './connections.js'
 import type { Connection } from './connection.js'
 import { COLON, MINUS, Refusal, integerOf, type ReplySink } from './reply-reader.js'
@@ -189,8 +188,6 @@ class StringsSink implements ReplySink {
     }
     const { db, key } = this.keys[i]
     const value = buf.subarray(start, end)
-    // A string that looks like an envelope must not be taken for one.
-    if (isEnvelope(value)) return
     this.results[i] = { db, key, form: 'raw', value, expiresAtMs: undefined }
     this.strings++
     this.bytes += value.length
