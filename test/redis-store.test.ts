@@ -304,17 +304,20 @@ t.test('answers that are lost at any byte', { skip: noRedis }, async (t) => {
   await fill(from.client, 500)
   const source = await opened(t, { address: from.address }, 'read')
   const refs = (await listed(source)).filter(({ db }) => db === 0)
-  const entries = (await readAll(source, refs)) as Entry[]
   const random = new Random()
-  // What a connection hears before the first write, and during it.
-  const plain = await FaultProxy.start(to.peer.port)
-  const measured = await opened(t, { address: `127.0.0.1:${plain.port}` }, 'write')
-  const opening = plain.bytes.back
-  await measured.write(entries, 'replace')
-  const answers = plain.bytes.back - opening
-  await measured.close()
-  await plain.stop()
-  for (let round = 0; round < 18; round++) {
+  const allTypes = (await readAll(source, refs)) as Entry[]
+  // Several are set by one command, some of the commands have been carried out.
+  const strings = refs.map((ref, i): Entry => ({ ...ref, form: 'raw', value: Buffer.from(`value ${i}`), expiresAtMs: undefined }))
+  for (let round = 0; round < 26; round++) {
+    const entries = round < 18 ? allTypes : strings
+    // What a connection hears before the first write, and during it.
+    const plain = await FaultProxy.start(to.peer.port)
+    const measured = await opened(t, { address: `127.0.0.1:${plain.port}` }, 'write')
+    const opening = plain.bytes.back
+    await measured.write(entries, 'replace')
+    const answers = plain.bytes.back - opening
+    await measured.close()
+    await plain.stop()
     await to.client.call('FLUSHALL')
     const at = opening + random.below(answers + 20)
     const proxy = await FaultProxy.start(to.peer.port, { kind: random.below(2) === 0 ? 'cut' : 'reset', direction: 'back', at, connections: 1 })
@@ -597,4 +600,43 @@ t.test('large values are asked for a few at once, and keys that are not ours to 
   t.ok(mine !== undefined && 'value' in mine)
   t.match(theirs, { name: 'EntryError', code: 'refused', message: /NOPERM/ })
   t.same((await limited.write([{ ...(entries[10] as Entry) }, { ...(entries[20] as Entry) }], 'replace')).map((outcome) => (outcome instanceof EntryError ? outcome.code : outcome)), ['written', 'refused'])
+})
+
+t.test('strings travel as strings, among other types, and arrive whatever the servers let us do', { skip: noRedis }, async (t) => {
+  const seed = new Random().int32()
+  const random = new Random(seed)
+  const from = await running(t, 'redis')
+  const to = await running(t, 'redis')
+  const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => random.below(256)))
+  const envelope = Buffer.from([0xc1, 0xff, 0x00, 0x6b, 0x66, 1, 0x80])
+  const commands: Word[][] = Array.from({ length: 1500 }, (_, i): Word[] => {
+    if (random.below(5) === 0) return ['HSET', `key:${i}`, 'field', bytes(random.below(20))]
+    return ['SET', `key:${i}`, [Buffer.from(String(random.below(1e9))), bytes(random.below(100)), bytes(2000), Buffer.alloc(0), envelope][random.below(5)]]
+  })
+  for (const { reply } of await from.client.pipeline(commands)) if (reply.type === 'error') throw new Error(reply.text)
+  const before = await contents(from.client)
+  const used = async (server: { client: RespClient }, command: string): Promise<number> => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await server.client.text('INFO', 'commandstats'))?.[1] ?? 0)
+  const allowed: [what: string, reads: string[], writes: string[]][] = [
+    ['everything', [], []], ['no MSETNX', [], ['-msetnx']], ['no SET', [], ['-set', '-msetnx']], ['no MGET', ['-mget'], []], ['no INFO', ['-info'], []],
+  ]
+  for (const [what, reads, writes] of allowed) {
+    await to.client.call('FLUSHALL')
+    for (const [{ client }, rules] of [[from, reads], [to, writes]] as const) {
+      await client.call('ACL', 'SETUSER', 'ferry', 'reset', 'on', '>secret', '~*', '+@all', ...rules)
+      await client.call('CONFIG', 'RESETSTAT')
+    }
+    const source = await opened(t, { address: from.address, db: '0', username: 'ferry', password: 'secret' }, 'read')
+    const target = await opened(t, { address: to.address, username: 'ferry', password: 'secret' }, 'write')
+    t.same(await copyAll(source, target), { written: 1500 }, what)
+    sameContents(t, await contents(to.client), before, `${what}, seed ${seed}`)
+    t.equal(await used(from, 'mget') > 1, reads.length === 0, `MGET: ${what}`)
+    t.same([await used(to, 'msetnx') > 0, await used(to, 'set') > 0], [what === 'everything', what === 'no MSETNX' || what === 'everything'], `MSETNX and SET: ${what}`)
+    // Again: nothing is overwritten, and what differs is told apart from what does not.
+    await to.client.pipeline([['SET', 'key:1499', 'another'], ['DEL', 'key:1498'], ['DEL', 'key:0'], ['RPUSH', 'key:0', 'a list']])
+    t.same(await copyAll(source, target), { exists: 1499, written: 1 }, `${what}: error`)
+    t.equal(await to.client.text('GET', 'key:1499'), '"another"')
+    t.same(await copyAll(source, target, 'replace'), { written: 1500 }, `${what}: replace`)
+    sameContents(t, await contents(to.client), before, `${what}, replaced, seed ${seed}`)
+    await Promise.all([source.close(), target.close()])
+  }
 })
