@@ -17,7 +17,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicMs } from '../clock.js'
-import { Pace, type Rate } from './pace.js'
+import { Pace, partOf, type Rate } from './pace.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from './report.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
 
@@ -54,6 +54,8 @@ export interface CopyOptions extends Choice {
   readonly signal?: AbortSignal
   /** How to wait, for tests that own the time. */
   readonly sleep?: (ms: number) => Promise<void>
+  /** The monotonic clock that the rate is kept by, for the same tests. */
+  readonly monotonicMs?: () => number
 }
 
 /** One side of a transfer failed; `cause` is its StoreError, whose message is the whole story. */
@@ -73,12 +75,15 @@ const RETRY_MS_MAX = 5000
 const PROGRESS_MS = 100
 const SAMPLES_MAX = 10
 
+/** A batch ends half-way because the copy stops; the reason is told elsewhere. */
+class Unfinished extends Error {}
 
 export class Copy {
   readonly #counts = Object.fromEntries(OUTCOMES.map((name) => [name, 0])) as Record<Outcome, number>
   readonly #samples: Partial<Record<Outcome, { ref: KeyRef; reason: string }[]>> = {}
   readonly #startedMs = monotonicMs()
-  readonly #pace: Pace
+  readonly #keyPace: Pace
+  readonly #bytePace: Pace
   readonly #sleep: (ms: number) => Promise<void>
   #keys = 0
   #bytes = 0
@@ -103,7 +108,8 @@ export class Copy {
     const { signal } = options
     // An interruption ends a wait at once; what comes after it looks at the signal.
     this.#sleep = options.sleep ?? ((ms) => pause(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined))
-    this.#pace = new Pace(options.rate, this.#sleep)
+    this.#keyPace = new Pace(options.rate?.keysPerSecond, this.#sleep, options.monotonicMs)
+    this.#bytePace = new Pace(options.rate?.bytesPerSecond, this.#sleep, options.monotonicMs)
   }
 
   /**
@@ -111,7 +117,8 @@ export class Copy {
    * not go on, and what else goes wrong as it is. May be called once.
    */
   async run(pages: AsyncIterable<readonly KeyRef[]>): Promise<Report> {
-    const { batchEntries, keepKey } = this.options
+    const { keepKey, rate } = this.options
+    const batchEntries = partOf(rate?.keysPerSecond, this.options.batchEntries)
     let batch: KeyRef[] = []
     const room = (): Promise<void> | undefined => (this.#active < this.options.parallel ? undefined : this.#batchEnded())
     try {
@@ -121,7 +128,7 @@ export class Copy {
           batch.push(ref)
           if (batch.length < batchEntries) continue
           await room()
-          await this.#pace.wait()
+          await this.#keyPace.admit(batch.length)
           if (this.#isStopping) break
           this.#begin(batch)
           batch = []
@@ -133,6 +140,7 @@ export class Copy {
     }
     if (!this.#isStopping && batch.length > 0) {
       await room()
+      await this.#keyPace.admit(batch.length)
       if (!this.#isStopping) this.#begin(batch)
     }
     while (this.#active > 0) await this.#batchEnded()
@@ -169,7 +177,7 @@ export class Copy {
     this.#active++
     void this.#batch(refs).then(
       () => this.#settled(number, refs[refs.length - 1]),
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => { if (!(error instanceof Unfinished)) this.#fail(error) },
     ).finally(() => {
       this.#active--
       this.#wakeUp?.()
@@ -196,7 +204,7 @@ export class Copy {
       const found = await this.#trying('source', () => this.source.read(rest))
       await this.#deliver(this.#admit(rest, found))
       done += Math.max(1, found.length)
-      if (this.#failed) return
+      if (this.#failed && done < refs.length) throw new Unfinished()
     }
   }
 
@@ -228,7 +236,8 @@ export class Copy {
 
   /** Writes entries in parts that the target takes at a time. */
   async #deliver(entries: readonly Entry[]): Promise<void> {
-    const { batchEntriesMax, batchBytesMax } = this.target.traits
+    const { batchEntriesMax } = this.target.traits
+    const batchBytesMax = partOf(this.options.rate?.bytesPerSecond, this.target.traits.batchBytesMax)
     let part: Entry[] = []
     let bytes = 0
     for (const entry of entries) {
@@ -246,7 +255,11 @@ export class Copy {
 
   async #write(entries: readonly Entry[], bytes: number): Promise<void> {
     const { conflict, dryRun, compareFirst, beforeWrite } = this.options
-    this.#pace.spend(entries.length, bytes)
+    const wait = this.#bytePace.admit(bytes)
+    if (wait !== undefined) {
+      await wait
+      if (this.#isStopping) throw new Unfinished()
+    }
     this.#bytes += bytes
     if (dryRun !== true && compareFirst !== true) {
       const outcomes = await this.#trying('target', () => this.target.write(entries, conflict))
