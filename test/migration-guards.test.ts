@@ -2,13 +2,19 @@
  * What keeps a migration within its bounds: the rate limit (on a clock of the test's own), the locks (also those of files, which
  * keyferry-server looks at), undo logs and plans that notice what was changed since, and the ends of the program.
  */
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import path from 'node:path'
+import { mock } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
 import { Copy, type CopyOptions } from '../src/transfer/copy.js'
 import type { Rate } from '../src/transfer/pace.js'
-import { StoreError, type Entry } from '../src/transfer/store.js'
-import { NO_TROUBLE, TroubledStore, contentOf, entry, filled, migration } from './migrations.js'
+import { StoreError, type Entry, type Store } from '../src/transfer/store.js'
+import { LOCK_REF, NO_TROUBLE, TroubledStore, contentOf, entry, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
 
 t.setTimeout(120_000)
 
@@ -134,4 +140,124 @@ t.test('a batch that ends early because another one failed is not behind the mar
   await t.rejects(copy.run(source.list(undefined)), { message: 'full' })
   t.same(marks, [])
   t.same((await inner.read([entry('key:000007', '')]))[0], undefined)
+})
+
+// ------------------------------------------------------------------------------------------------ locks
+
+const turns = async (): Promise<void> => { for (let left = 20; left > 0; left--) await new Promise((done) => { setImmediate(done) }) }
+
+t.test('a lock that is taken away stops the copy at the next heartbeat, and whosever it is now stays', async (t) => {
+  const other = { ...LOCK_REF, form: 'raw', value: Buffer.from('{"start":"2026-11-28T04:00:00Z","owner":"y","host":"elsewhere","pid":7}\n'), expiresAtMs: undefined } as const
+  for (const side of ['source', 'target'] as const) for (const successor of [undefined, other]) {
+    mock.timers.enable({ apis: ['setInterval'] })
+    t.teardown(() => mock.timers.reset())
+    const stores = { source: await filled(1000), target: new MemoryStore(undefined, false) }
+    const target = new TroubledStore(stores.target, {
+      async before(what, count) {
+        if (what !== 'write' || count !== 20) return
+        await stores[side].remove([LOCK_REF])
+        if (successor !== undefined) await stores[side].write([successor], 'replace')
+        mock.timers.tick(5000)
+        await turns()
+      },
+    })
+    const { report, lost } = await migration(stores.source, target, { verify: 'full' }).run()
+    mock.timers.reset()
+    t.match(lost?.message, successor === undefined ? /lock of this migration in .* was removed/ : /is now held by process 7 on elsewhere/)
+    t.ok(report.interrupted && report.keys < 500, `${side}: ${report.keys} keys`)
+    await Promise.all([stores.source.open(), stores.target.open()])
+    t.same((await stores[side].read([LOCK_REF]))[0]?.value, successor?.value, 'not touched')
+  }
+})
+
+t.test('a lock that is gone in the end is told, and nothing is made final', async (t) => {
+  const folder = temporaryFolder(t)
+  const source = path.join(folder, 'source')
+  vaultFolder(source, 100)
+  const rdb = path.join(folder, 'dump.rdb')
+  const words = ['--rate', '100', `file:${source}`]
+  for (const destination of [`rdb:${rdb}`, `file:${path.join(folder, 'target')}`]) {
+    const running = start([...words, destination])
+    await appears(path.join(source, 'core/_migration'))
+    t.match(await start(['-reset', ...words, destination]), { status: 0 })
+    const { status, err } = await running
+    t.equal(status, 3, err)
+    t.match(err, /Stopped: the lock of this migration in .* was removed.*goes on where it was/)
+    t.equal(existsSync(rdb), destination.startsWith('file:'), 'only made by the run that was through')
+    t.equal((await start(['--rate', '100000', ...words.slice(2), destination])).status, 0)
+  }
+})
+
+async function appears(file: string): Promise<void> {
+  for (let left = 500; left > 0 && !existsSync(file); left--) await new Promise((done) => { setTimeout(done, 10) })
+}
+
+t.test('a lock is stale when its time is over, even if a process has its number', async (t) => {
+  const target = new MemoryStore(undefined, false)
+  await target.write([{ ...entry('core/migration', ''), value: Buffer.from(JSON.stringify({ start: 'x', owner: 'x', host: hostname(), pid: 1, task: 'a test', expires: '2020-01-01T00:00:00Z' })) }], 'replace')
+  t.match((await migration(await filled(3), target, { isAlive: () => true }).run()).report, { keys: 3 })
+})
+
+t.test('a source on a medium that can only be read is read without a lock', { skip: existsSync('/sys/kernel') ? false : 'no such medium here' }, async (t) => {
+  const source: Store = Object.assign(await filled(3), { lockFile: '/sys/kernel/keyferry.migration' })
+  const notes: string[] = []
+  const target = new MemoryStore(undefined, false)
+  await migration(source, target, { listener: { note: (level, text) => notes.push(`${level} ${text}`) } }).run()
+  t.equal((await contentOf(target)).length, 3)
+  t.match(notes.join('\n'), /^info .* is read without a lock: the lock \/sys\/kernel\/keyferry\.migration can not be written/m)
+  const locked: Store = Object.assign(new MemoryStore(undefined, false), { lockFile: '/sys/kernel/keyferry.migration' })
+  await t.rejects(migration(await filled(3), locked).run(), { side: 'target', message: /can not be written/ }, 'a destination is not')
+})
+
+const SERVER = fileURLToPath(new URL('../bin/keyferry-server.js', import.meta.url))
+
+/** Starts keyferry-server in a folder; one that starts is stopped when it is ready. */
+function startServer(folder: string): Promise<Ended> {
+  const child = spawn(process.execPath, [SERVER, '--port', '0', '--bind', '127.0.0.1', '--dir', folder, '--save', ''], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString()
+    if (out.includes('Ready to accept connections') && !child.killed) child.kill('SIGTERM')
+  })
+  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })
+  return new Promise((done) => { child.once('close', (code, signal) => done({ status: signal ?? code ?? -1, out, err })) })
+}
+
+t.test('files under migration: a second migration and keyferry-server refuse and say who it is', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, rdb] = [path.join(folder, 'source'), path.join(folder, 'dump.rdb')]
+  vaultFolder(source, 200)
+  const lock = `${rdb}.migration`
+  const ends: readonly (readonly string[])[] = [[`file:${source}`, `rdb:${rdb}`], [`rdb:${rdb}`, `file:${path.join(folder, 'target')}`]]
+  for (const [from, to] of ends) {
+    let pid = 0
+    const running = start(['--rate', '130', from, to], (child) => { pid = child.pid ?? 0 })
+    await appears(lock)
+    t.match(JSON.parse(readFileSync(lock, 'utf8')), { start: String, owner: String, host: hostname(), pid, task: String, heartbeat: String, expires: String })
+    const [second, server] = await Promise.all([start([`rdb:${rdb}`, 'memory:']), startServer(folder)])
+    if (from.startsWith('rdb:')) {
+      t.equal(second.status, 3, second.err)
+      t.match(second.err, new RegExp(`storage migration in progress .* in rdb:.*by process ${pid} on ${hostname()}\\..*-reset`))
+    }
+    t.equal(server.status, 1, server.out)
+    t.match(server.out, new RegExp(`# A storage migration of ${rdb}, by process ${pid} on ${hostname()} \\(started: 20.*Z\\), is in progress: start the server when it has ended, or remove ${lock} if`))
+    t.match(await running, { status: 0 })
+    t.notOk(existsSync(lock))
+    t.match(await startServer(folder), { status: 0 })
+  }
+  const gone = { start: '2026-11-28T04:00:00Z', owner: 'x', host: 'elsewhere', pid: 1, task: 'x', heartbeat: '2026-11-28T04:00:00Z', expires: '2020-11-28T04:00:30Z' }
+  for (const record of [gone, { ...gone, host: hostname(), pid: 2 ** 22 + 1, expires: '2999-01-01T00:00:00Z' }]) {
+    writeFileSync(lock, JSON.stringify(record))
+    const { status, out } = await startServer(folder)
+    t.equal(status, 0)
+    t.match(out, /# A storage migration of .*, by process \d+ on .* is gone and left its lock/)
+    t.match(await start(ends[1]), { status: 3, err: /process is gone: remove the lock with -reset/ })
+    t.match(await start(['-reset', ...ends[1]]), { status: 0 })
+    t.notOk(existsSync(lock))
+  }
+  const folderLock = path.join(folder, 'appendonlydir.migration')
+  writeFileSync(folderLock, JSON.stringify({ ...gone, expires: '2999-01-01T00:00:00Z' }))
+  t.match(await startServer(folder), { status: 1, out: /appendonlydir, by process 1 on elsewhere/ })
+  t.match(await start([`aof:${path.join(folder, 'appendonlydir')}`, 'memory:', '-reset']), { status: 0 })
+  t.notOk(existsSync(folderLock))
 })

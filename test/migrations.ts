@@ -8,7 +8,7 @@ import type { Test } from 'tap'
 import { conversion, sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
 import { Random } from '../src/random.js'
-import { LOCK_NAME } from '../src/transfer/lock.js'
+import { LOCK_NAME } from '../src/transfer/lock-place.js'
 import { Migration, type MigrationOptions } from '../src/transfer/migration.js'
 import type { ConflictPolicy, Entry, EntryError, KeyRef, Store, StoreAccess, StoreTraits, WriteOutcome } from '../src/transfer/store.js'
 

@@ -22,6 +22,7 @@ import { undo } from '../transfer/undo.js'
 import { collectMoreOften } from './collector.js'
 import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
+import { isAlive } from './is-alive.js'
 import { endsOfFile, endsOfUrls, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
@@ -140,23 +141,17 @@ function bytesOf(entry: Entry): Buffer | undefined {
   return value?.type === 'string' ? value.bytes : undefined
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // Somebody else's process is alive too.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
 // ------------------------------------------------------------------------------------------------ how it ended
 
-function conclude(flags: MigrateFlags, { report, comparison, conflict }: MigrationResult, command: string): number {
+function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, command: string): number {
   if (flags.report !== undefined) writeReport(flags.report, { report, comparison })
   const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+  if (lost !== undefined) {
+    say(`Stopped: ${lost.message}. What was copied stays; the same command goes on where it was: ${command}`)
+    return EXIT.locked
+  }
   if (report.interrupted || comparison?.interrupted === true) {
     say(`Interrupted; the same command goes on where it was: ${command}`)
     return EXIT.interrupted

@@ -4,12 +4,14 @@
  *     words -> configuration -> (background) -> Server.listen -> Ready -> SIGTERM, SIGINT or SHUTDOWN -> 0
  *                   |                              |
  *                   bad directive: 1               port taken: 1
+ *                   files under migration: 1
  *
  * Lazy on purpose: the server's modules are being read while the configuration is, and help, version and
  * background are loaded only when asked for.
  */
 
-import { fstatSync, readFileSync, writeSync } from 'node:fs'
+import { existsSync, fstatSync, readFileSync, writeSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { Clock } from '../clock.js'
 import { Config, ConfigFileError, ConfigOpenError, KEYFERRY_VERSION, checkLocale, systemErrorText } from '../config/index.js'
 import { collectLessOften } from './collector.js'
@@ -46,6 +48,7 @@ export async function runServer(argv: readonly string[]): Promise<number | undef
     return 1
   }
   if (unusableModules(config, log)) return 1
+  if (await isUnderMigration(config, log)) return 1
   if (config.pidfile !== '') await keepPidFile(config, log)
 
   log.role = config.replicaof ? 'S' : 'M'
@@ -123,6 +126,29 @@ function unusableModules(config: Config, log: Log): boolean {
   if (config.moduleSettings.size === 0) return false
   log.warning('Module Configuration detected without loadmodule directive or no ApplyConfig call: aborting')
   return true
+}
+
+/** Whether `keyferry migrate` is at work on the files that are this server's: it left a lock beside them. */
+async function isUnderMigration(config: Config, log: Log): Promise<boolean> {
+  for (const name of [config.dbfilename, config.appenddirname]) {
+    const file = config.pathOf(name)
+    const lockFile = `${file}.migration`
+    if (!existsSync(lockFile)) continue
+    const [{ holderText, lockInFile }, { isAlive }] = await Promise.all([import('../transfer/lock.js'), import('./is-alive.js')])
+    try {
+      const lock = await lockInFile(lockFile, { host: hostname(), nowMs: log.now, isAlive })
+      if (lock === undefined) continue
+      const what = `storage migration of ${file}, ${holderText(lock.holder)} (started: ${lock.holder.start})`
+      if (!lock.isStale) {
+        log.warning(`A ${what}, is in progress: start the server when it has ended, or remove ${lockFile} if you know that it is gone.`)
+        return true
+      }
+      log.warning(`A ${what}, is gone and left its lock: start it again if it was not through, or remove ${lockFile}.`)
+    } catch (error) {
+      log.warning((error as Error).message)
+    }
+  }
+  return false
 }
 
 async function keepPidFile(config: Config, log: Log): Promise<void> {

@@ -2,6 +2,7 @@
  * An append-only file as a store that can be read: it is applied to an engine of its own, and what is in that engine's
  * databases then is what the store holds. All of it is in memory.
  */
+import { dirname, resolve } from 'node:path'
 import { Slice } from '../../protocol/slice.js'
 import type { Engine } from '../engine/engine.js'
 import { dumpPayload } from '../keyspace/payload.js'
@@ -15,6 +16,7 @@ const EXPIRY_MS_MAX = 2 ** 63 - 1024
 
 export class AofStore implements Store {
   readonly label: string
+  readonly lockFile: string
   readonly traits: StoreTraits = {
     typed: true, expiry: true, databases: true, ordered: false, createsAtomically: false, writable: false, vaultLayout: false,
     keyBytesMax: 512 * 1024 * 1024, valueBytesMax: 1024 ** 3, batchEntriesMax: 1000, batchBytesMax: 16 * 1024 * 1024, parallelMax: 1,
@@ -30,6 +32,8 @@ export class AofStore implements Store {
     private readonly newEngine: () => Engine,
   ) {
     this.label = `aof:${path}`
+    // One lock for the folder, also where its manifest is named.
+    this.lockFile = `${resolve(path.endsWith('.manifest') ? dirname(path) : path)}.migration`
   }
 
   async open(access: StoreAccess): Promise<void> {

@@ -3,7 +3,7 @@
  * that are no data (lock, checkpoint, what Vault itself leaves out).
  */
 import { CHECKPOINT_NAME } from './checkpoint.js'
-import { LOCK_NAME } from './lock.js'
+import { LOCK_NAME } from './lock-place.js'
 import { sortedKeys } from './sorted-keys.js'
 import { compareKeys, type KeyRef, type Store, type StoreTraits } from './store.js'
 

@@ -12,7 +12,8 @@ import { Compare, type Comparison } from './compare.js'
 import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
 import { JournalWriter, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
 import { listing, type ListingOptions } from './keys.js'
-import { Lock, resetLock, type LockSurroundings, type Owner } from './lock.js'
+import { Lock, LockLostError, type LockSurroundings, type Owner } from './lock.js'
+import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { compareKeys, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
@@ -67,6 +68,8 @@ export interface MigrationResult {
   readonly comparison: Comparison | undefined
   readonly findings: readonly Finding[]
   readonly conflict: ConflictPolicy
+  /** The lock was taken away while it ran: it stopped in order, and was not completed. */
+  readonly lost: LockLostError | undefined
 }
 
 /** Something found before the first write stands against it. */
@@ -81,21 +84,27 @@ export class Migration {
   readonly #locks: Lock[] = []
   #checkpoint: Checkpoint | undefined
   #tookOver = false
+  #lost: LockLostError | undefined
+  /** Ends what is under way when the lock is lost. */
+  readonly #stop = new AbortController()
+  readonly #signal: AbortSignal
 
   constructor(
     readonly source: Store,
     public target: Store,
     readonly forms: Forms,
     readonly options: MigrationOptions,
-  ) {}
+  ) {
+    this.#signal = options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal])
+  }
 
-  /** Removes the lock of a migration that is gone, at both ends; true when there was one in the source. */
+  /** Removes the locks of a migration that is gone, at both ends, whosever they are. */
   async reset(): Promise<void> {
+    const { source, target } = this
     try {
-      await this.#at('source', () => this.source.open('read'))
-      if (this.source.traits.vaultLayout) await this.#at('source', () => resetLock(this.source))
-      await this.#at('target', () => this.target.open('write'))
-      if (this.#keepsState) await this.#at('target', () => resetLock(this.target))
+      if (source.lockFile === undefined) await this.#at('source', () => source.open('read'))
+      if (target.lockFile === undefined) await this.#at('target', () => target.open('write'))
+      for (const [side, place] of this.#lockPlaces()) await this.#at(side, () => place.remove())
     } finally {
       await this.#close()
     }
@@ -111,11 +120,13 @@ export class Migration {
       const findings = await this.#preflight()
       if (!this.options.dryRun) await this.#lock()
       const report = await this.#copy()
-      const through = !report.interrupted && !this.options.dryRun
+      await this.#checkLocks()
+      const through = !report.interrupted && !this.options.dryRun && this.#lost === undefined
       if (through) await this.#at('target', async () => this.target.commit?.())
       const comparison = through && this.options.verify !== 'none' ? await this.#verify(report.keys) : undefined
-      if (through) await this.#checkpoint?.clear()
-      return { report, comparison, findings, conflict: this.#conflict }
+      await this.#checkLocks()
+      if (through && this.#lost === undefined) await this.#checkpoint?.clear()
+      return { report, comparison, findings, conflict: this.#conflict, lost: this.#lost }
     } finally {
       await this.#close()
     }
@@ -151,20 +162,52 @@ export class Migration {
     }
   }
 
+  /** The locks of both ends, as far as they can have one; a file that is both is locked once. */
+  #lockPlaces(): ['source' | 'target', LockPlace][] {
+    const { source, target, forms } = this
+    const places: ['source' | 'target', LockPlace][] = []
+    if (source.lockFile !== undefined) places.push(['source', filePlace(source.label, source.lockFile)])
+    else if (source.traits.vaultLayout && source.traits.writable) places.push(['source', entryPlace(source, forms.bytesOf)])
+    if (target.lockFile === undefined) {
+      if (this.#keepsState) places.push(['target', entryPlace(target, forms.bytesOf)])
+    } else if (target.lockFile !== source.lockFile) places.push(['target', filePlace(target.label, target.lockFile)])
+    return places
+  }
+
   async #lock(): Promise<void> {
     const surroundings: LockSurroundings = {
-      bytesOf: this.forms.bytesOf, nowMs: this.options.nowMs, isAlive: this.options.isAlive,
-      onLost: (error) => this.#warn(`the lock could not be renewed: ${error.message}`),
+      nowMs: this.options.nowMs, isAlive: this.options.isAlive, onLost: (error) => this.#lose(error),
+      onTrouble: (error) => this.#warn(`the lock could not be renewed: ${error.message}`),
     }
-    const stores: ['source' | 'target', Store][] = []
-    if (this.source.traits.vaultLayout && this.source.traits.writable) stores.push(['source', this.source])
-    if (this.#keepsState) stores.push(['target', this.target])
-    for (const [side, store] of stores) {
-      const { lock, tookOver } = await this.#at(side, () => Lock.take(store, this.options.owner, surroundings))
-      this.#locks.push(lock)
-      this.#tookOver ||= tookOver
+    for (const [side, place] of this.#lockPlaces()) {
+      try {
+        const { lock, tookOver } = await Lock.take(place, this.options.owner, surroundings)
+        this.#locks.push(lock)
+        this.#tookOver ||= tookOver
+      } catch (error) {
+        // A medium that can only be read is a source all the same.
+        if (side === 'source' && error instanceof StoreError && error.fault === 'denied' && this.source.lockFile !== undefined)
+          this.options.listener?.note?.('info', `${this.source.label} is read without a lock: ${error.message}`)
+        else throw error instanceof StoreError ? new TransferError(side, error) : error
+      }
     }
     if (this.#tookOver) this.#warn('the lock of this same migration was there and its process is gone: going on in its place')
+  }
+
+  /** From now on somebody else may be at work on the store. */
+  #lose(error: LockLostError): void {
+    this.#lost ??= error
+    this.#stop.abort()
+  }
+
+  /** Looks whether the locks are still this migration's: at its end, and before what can not be taken back. */
+  async #checkLocks(): Promise<void> {
+    for (const lock of this.#locks) {
+      await lock.check().catch((error: Error) => {
+        if (error instanceof LockLostError) this.#lose(error)
+        else this.#warn(`whether the lock is still there is not known: ${error.message}`)
+      })
+    }
   }
 
   #warn(text: string): void {
@@ -203,12 +246,12 @@ export class Migration {
   }
 
   get #listing(): ListingOptions {
-    const { start, unordered, choice, spillFolder, signal } = this.options
-    return { start, unordered, keepKey: choice.keepKey, spillFolder, signal }
+    const { start, unordered, choice, spillFolder } = this.options
+    return { start, unordered, keepKey: choice.keepKey, spillFolder, signal: this.#signal }
   }
 
   async #copyOptions(undo: JournalWriter | undefined, plan: JournalWriter | undefined): Promise<CopyOptions> {
-    const { choice, parallel, batchEntries, dryRun, rate, listener, signal, nowMs, repair } = this.options
+    const { choice, parallel, batchEntries, dryRun, rate, listener, nowMs, repair } = this.options
     const told: Listener = {
       ...(listener?.progress !== undefined && { progress: (progress) => listener.progress?.(progress) }),
       ...(listener?.note !== undefined && { note: (level, text) => listener.note?.(level, text) }),
@@ -227,7 +270,7 @@ export class Migration {
       ...(choice.keepEntry !== undefined && { keepEntry: choice.keepEntry }),
       ...(choice.rename !== undefined && { rename: choice.rename }),
       ...(undo !== undefined && { beforeWrite: (batch) => undo.before(batch) }),
-      ...(rate !== undefined && { rate }), ...(signal !== undefined && { signal }), listener: told,
+      ...(rate !== undefined && { rate }), signal: this.#signal, listener: told,
       onWatermark: (mark) => this.#checkpoint?.note(mark),
     }
   }
@@ -276,14 +319,15 @@ export class Migration {
 
   async #verify(total: number): Promise<Comparison> {
     const { options, source, target, forms } = this
-    const { choice, sourceName, verify, parallel, batchEntries, nowMs, listener, signal } = options
+    const { choice, sourceName, verify, parallel, batchEntries, nowMs, listener } = options
+    const signal = this.#signal
     const compare = new Compare(source, target, {
       mode: verify === 'full' ? 'full' : 'quick', convert: forms.convert, same: forms.same, sourceName, nowMs, total,
       // A batch is in memory twice, once from each end.
       parallel: Math.ceil(Math.min(parallel, source.traits.parallelMax, target.traits.parallelMax) / 2),
       batchEntries: Math.min(batchEntries, source.traits.batchEntriesMax, target.traits.batchEntriesMax),
       keepEntry: choice.keepEntry,
-      ...(listener !== undefined && { listener }), ...(signal !== undefined && { signal }),
+      ...(listener !== undefined && { listener }), signal,
     })
     // In the names of the target, and of the target's keys those that a copy with this choice could have written.
     const isOurs = (ref: KeyRef): boolean => {
@@ -297,7 +341,13 @@ export class Migration {
   }
 
   async #close(): Promise<void> {
-    for (const lock of this.#locks.splice(0)) await lock.release().catch((error: Error) => this.#warn(`the lock could not be removed: ${error.message}`))
+    for (const lock of this.#locks.splice(0)) {
+      await lock.release().catch((error: Error) => {
+        // Told already, or told in the end.
+        if (error instanceof LockLostError && this.#lost !== undefined) return
+        this.#warn(error instanceof LockLostError ? error.message : `the lock could not be removed: ${error.message}`)
+      })
+    }
     await this.source.close().catch(() => undefined)
     await this.target.close()
   }

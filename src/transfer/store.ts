@@ -135,6 +135,8 @@ export interface Store {
   /** How messages call it: its type and address, never a password. */
   readonly label: string
   readonly traits: StoreTraits
+  /** A file that is the lock of this store while it is under migration, beside what it is made of; without it, an entry is. */
+  readonly lockFile?: string
   open(access: StoreAccess): Promise<void>
   /** Ends everything the store owns; what is under way fails. May be called twice. */
   close(): Promise<void>

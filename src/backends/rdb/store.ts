@@ -6,12 +6,14 @@
  *                           --close---> nothing: an existing file is as it was
  */
 import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { StoreError, type Entry, type EntryError, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import { RdbSink } from './sink.js'
 import { RECORD_BYTES_MAX, RdbSource } from './source.js'
 
 export class RdbStore implements Store {
   readonly label: string
+  readonly lockFile: string
   readonly traits: StoreTraits = {
     typed: true, expiry: true, databases: true, ordered: false, createsAtomically: true, writable: true, vaultLayout: false,
     keyBytesMax: 512 * 1024 * 1024, valueBytesMax: RECORD_BYTES_MAX - 1024 * 1024, batchEntriesMax: 1000, batchBytesMax: 16 * 1024 * 1024, parallelMax: 1, startsOver: true,
@@ -26,6 +28,7 @@ export class RdbStore implements Store {
     private readonly compress: boolean,
   ) {
     this.label = `rdb:${path}`
+    this.lockFile = `${resolve(path)}.migration`
   }
 
   async open(access: StoreAccess): Promise<void> {
