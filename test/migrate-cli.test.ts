@@ -242,16 +242,18 @@ t.test('flags: Vault\'s, with one dash and two', async (t) => {
 })
 
 t.test('flags: all others', async (t) => {
-  const words = 'rdb:a --state d --on-conflict skip --plan p --verify full --undo-log u --match a* --match b* --exclude c --type string,hash --type zset --db 0:3 --db 2 '
+  const words = 'rdb:a --state d --on-conflict skip --apply p --verify full --undo-log u --match a* --match b* --exclude c --type string,hash --type zset --db 0:3 --db 2 '
     + '--prefix-from x: --prefix-to y: --rate 5000,10MB --batch 500 --unordered --chunk-bytes 64mb --report r rdb:b'
   t.same(readMigrateFlags(words.split(' '), {}), {
     help: false, undo: undefined, urls: { source: 'rdb:a', destination: 'rdb:b' }, config: undefined, start: undefined, reset: false, maxParallel: 10, logLevel: 'info', logFormat: 'standard',
-    state: 'd', onConflict: 'skip', dryRun: false, plan: 'p', apply: undefined, verify: 'full', repair: false, undoLog: 'u', match: ['a*', 'b*'], exclude: ['c'],
+    state: 'd', onConflict: 'skip', dryRun: false, plan: undefined, apply: 'p', verify: 'full', repair: false, undoLog: 'u', match: ['a*', 'b*'], exclude: ['c'],
     types: ['string', 'hash', 'zset'], databases: [{ from: 0, to: 3 }, { from: 2, to: 2 }], prefixFrom: 'x:', prefixTo: 'y:', keysPerSecond: 5000, bytesPerSecond: 10 * 1024 * 1024,
     batch: 500, unordered: true, chunkBytes: 64 * 1024 * 1024, report: 'r',
   })
   t.match(readMigrateFlags(['a:', 'b:', '--rate', '10MB/s'], {}), { keysPerSecond: undefined, bytesPerSecond: 10 * 1024 * 1024 })
   t.match(readMigrateFlags(['a:', 'b:', '--rate', '100', '--rate', '1.5KB'], {}), { keysPerSecond: 100, bytesPerSecond: 1536 })
+  t.match(readMigrateFlags(['a:', 'b:', '--plan', 'p', '--verify', 'none', '--repair=false'], {}), { plan: 'p', verify: 'none', repair: false })
+  t.match(readMigrateFlags(['a:', 'b:', '--dry-run=false', '--verify', 'full'], {}), { dryRun: false, verify: 'full' })
   t.match(readMigrateFlags(['--', '-a', '-b'], {}), { urls: { source: '-a', destination: '-b' } })
   t.match(readMigrateFlags(['undo', 'u.log', '--log-level', 'warn'], {}), { undo: 'u.log', urls: undefined, logLevel: 'warn' })
   t.equal(readMigrateFlags(['-h'], {}).help && readMigrateFlags(['--help'], {}).help && readMigrateFlags(['-help', 'x'], {}).help, true)
@@ -281,6 +283,10 @@ t.test('flags: a bad one is named, with what is allowed', async (t) => {
     'undo': 'undo takes one file: keyferry migrate undo FILE, where FILE is what --undo-log wrote',
     'a b --plan p --apply p': '--plan and --apply exclude each other: a plan is either made or followed',
     'a b --dry-run --apply p': '--dry-run and --apply exclude each other: a dry run writes nothing',
+    'a b --dry-run --verify full': '--dry-run and --verify exclude each other: nothing is copied that could be verified. Leave --verify out: what would be copied is what is missing (created) or differs (overwritten, conflict)',
+    'a b --plan p --verify quick': '--plan and --verify exclude each other: nothing is copied that could be verified. Leave --verify out: what would be copied is what is missing (created) or differs (overwritten, conflict)',
+    'a b --plan p --repair': '--plan and --repair exclude each other: nothing is written. Leave --repair out: what would be copied is what is missing (created) or differs (overwritten, conflict)',
+    'a b --plan p --undo-log u': '--plan and --undo-log exclude each other: nothing is overwritten that could be undone',
     'a b --reset --plan p': '-reset only removes the lock; it goes with no --dry-run, --plan or --apply',
   }
   for (const [words, message] of Object.entries(errors)) t.equal(errorOf(() => readMigrateFlags(words === '' ? [] : words.split(' '), {})), message, words)

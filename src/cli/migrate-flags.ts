@@ -194,15 +194,23 @@ function refuseContradictions(flags: MigrateFlags, given: ReadonlySet<string>): 
     if (flags.config !== undefined && flags.urls !== undefined) throw new UsageError('both -config and two URLs name the source and the destination; give one of them')
     if (flags.config === undefined && flags.urls === undefined) throw new UsageError('nothing says what to copy: give -config FILE, or two URLs, the source and the destination (see keyferry migrate --help)')
   }
+  const asked = new Set(given)
+  if (!flags.dryRun) asked.delete('dry-run')
+  if (!flags.repair) asked.delete('repair')
+  if (flags.verify === 'none') asked.delete('verify')
+  const compares = 'what would be copied is what is missing (created) or differs (overwritten, conflict)'
   const excluded: readonly (readonly [string, string, string])[] = [
     ['plan', 'apply', 'a plan is either made or followed'],
     ['dry-run', 'apply', 'a dry run writes nothing'],
-    ['dry-run', 'repair', 'a dry run writes nothing; --verify full shows the differences'],
-    ['dry-run', 'undo-log', 'a dry run overwrites nothing'],
+    ...['dry-run', 'plan'].flatMap((dry) => [
+      [dry, 'verify', `nothing is copied that could be verified. Leave --verify out: ${compares}`] as const,
+      [dry, 'repair', `nothing is written. Leave --repair out: ${compares}`] as const,
+      [dry, 'undo-log', 'nothing is overwritten that could be undone'] as const,
+    ]),
     ['repair', 'apply', 'both say which keys to copy'],
   ]
   for (const [one, other, reason] of excluded)
-    if (given.has(one) && given.has(other)) throw new UsageError(`--${one} and --${other} exclude each other: ${reason}`)
+    if (asked.has(one) && asked.has(other)) throw new UsageError(`--${one} and --${other} exclude each other: ${reason}`)
   if (flags.reset && (flags.dryRun || flags.plan !== undefined || flags.apply !== undefined)) throw new UsageError('-reset only removes the lock; it goes with no --dry-run, --plan or --apply')
   const mapped = flags.databases.map(({ from }) => from)
   const twice = mapped.find((from, i) => mapped.indexOf(from) !== i)
