@@ -3,7 +3,7 @@
  * keyferry-server looks at), undo logs and plans that notice what was changed since, and the ends of the program.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { mock } from 'node:test'
@@ -13,8 +13,9 @@ import { sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
 import { Copy, type CopyOptions } from '../src/transfer/copy.js'
 import type { Rate } from '../src/transfer/pace.js'
-import { StoreError, type Entry, type Store } from '../src/transfer/store.js'
-import { LOCK_REF, NO_TROUBLE, TroubledStore, contentOf, entry, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
+import { StoreError, type Entry, type KeyRef, type Store } from '../src/transfer/store.js'
+import { undo } from '../src/transfer/undo.js'
+import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
 
 t.setTimeout(120_000)
 
@@ -260,4 +261,101 @@ t.test('files under migration: a second migration and keyferry-server refuse and
   t.match(await startServer(folder), { status: 1, out: /appendonlydir, by process 1 on elsewhere/ })
   t.match(await start([`aof:${path.join(folder, 'appendonlydir')}`, 'memory:', '-reset']), { status: 0 })
   t.notOk(existsSync(folderLock))
+})
+
+// ------------------------------------------------------------------------------------------------ undo logs and plans
+
+t.test('undoing leaves alone what was changed since, unless it is told to', async (t) => {
+  const folder = temporaryFolder(t)
+  const now = 1_800_000_000_000
+  const make = async (undoLog: string): Promise<MemoryStore> => {
+    const source = new MemoryStore(undefined, true)
+    const target = new MemoryStore(undefined, true)
+    await source.write(['changed', 'deleted', 'new', 'new and changed', 'overwritten', 'ttl'].map((key) => entry(key, 'migrated')), 'replace')
+    await source.write([{ ...entry('expired', 'migrated'), expiresAtMs: Date.now() + 1000 }], 'replace')
+    await target.write(['changed', 'deleted', 'overwritten', 'ttl', 'expired'].map((key) => entry(key, 'old')), 'replace')
+    t.match((await migration(source, target, { undoLog, conflict: 'replace' }).run()).report.counts, { overwritten: 5, created: 2 })
+    await target.open()
+    await target.write([entry('changed', 'theirs'), entry('new and changed', 'theirs'), { ...entry('ttl', 'migrated'), expiresAtMs: now + 1e6 }], 'replace')
+    await target.remove([entry('deleted', ''), entry('expired', '')])
+    return target
+  }
+  const first = path.join(folder, 'first')
+  const target = await make(first)
+  const report = await undo(target, first, { ...UNDO, nowMs: () => now })
+  t.match(report, { restored: 2, removed: 1, changed: 4, failed: [] })
+  t.same(report.samples.map(({ key }) => key.toString()).sort(), ['changed', 'deleted', 'new and changed', 'ttl'])
+  t.same(await contentOf(target), ['0 changed=theirs', '0 expired=old', '0 new and changed=theirs', '0 overwritten=old', '0 ttl=migrated'])
+  t.match(await undo(target, first, { ...UNDO, nowMs: () => now }), { restored: 0, removed: 0, changed: 4 }, 'once more does no harm')
+  const second = path.join(folder, 'second')
+  const other = await make(second)
+  t.match(await undo(other, second, { ...UNDO, insists: true }), { restored: 5, removed: 2, changed: 0 })
+  t.same(await contentOf(other), ['0 changed=old', '0 deleted=old', '0 expired=old', '0 overwritten=old', '0 ttl=old'])
+})
+
+t.test('a key that was written twice in one run ends as it was before', async (t) => {
+  const undoLog = path.join(temporaryFolder(t), 'undo')
+  const source = await filled(3, () => 'new')
+  const target = await filled(3, () => 'old')
+  // A source that lists a key twice, and changes in between.
+  const twice: Store = Object.assign(new TroubledStore(source, NO_TROUBLE), {
+    async *list(): AsyncGenerator<readonly KeyRef[]> {
+      for (const round of [0, 1]) {
+        if (round === 1) {
+          await turns()
+          await source.write([entry('key:000001', 'newer')], 'replace')
+        }
+        yield [entry('key:000001', '')]
+      }
+    },
+  })
+  const { report } = await migration(twice, target, { undoLog, conflict: 'replace', unordered: true, batchEntries: 1, parallel: 1 }).run()
+  t.equal(report.counts.overwritten, 2)
+  await target.open()
+  t.match(await undo(target, undoLog, UNDO), { restored: 2, changed: 0 })
+  t.same((await contentOf(target))[1], '0 key:000001=old')
+})
+
+t.test('an undo log that a run left before its first record is gone on with, wherever its head was cut off', async (t) => {
+  const folder = temporaryFolder(t)
+  const source = await filled(3, () => 'new')
+  const whole = path.join(folder, 'whole')
+  const full = new TroubledStore(new MemoryStore(undefined, false), { before: (what, count) => { if (what === 'write' && count > 1) throw new StoreError('refused', 'full') } })
+  await t.rejects(migration(source, full, { undoLog: whole }).run(), { message: 'full' })
+  const head = readFileSync(whole, 'utf8').split('\n', 1)[0]
+  for (const length of [0, 1, 20, head.length - 1, head.length, head.length + 1]) {
+    const undoLog = path.join(folder, `cut ${length}`)
+    writeFileSync(undoLog, readFileSync(whole))
+    truncateSync(undoLog, length)
+    const target = new MemoryStore(undefined, false)
+    await target.write([entry('key:000001', 'old')], 'replace')
+    const before = await contentOf(target)
+    await source.open()
+    await migration(source, target, { undoLog, conflict: 'replace' }).run()
+    await target.open()
+    t.match(await undo(target, undoLog, UNDO), { restored: 1, removed: 2, changed: 0 }, `cut off at ${length}`)
+    t.same(await contentOf(target), before)
+  }
+  const foreign = path.join(folder, 'foreign')
+  writeFileSync(foreign, 'something else\n')
+  await source.open()
+  await t.rejects(migration(source, new MemoryStore(undefined, false), { undoLog: foreign }).run(), { fault: 'usage', message: /exists already/ })
+  t.equal(readFileSync(foreign, 'utf8'), 'something else\n')
+})
+
+t.test('a plan overwrites only what is as it was, also under other names', async (t) => {
+  const planFile = path.join(temporaryFolder(t), 'plan')
+  const source = new MemoryStore(undefined, false)
+  await source.write(['a', 'b', 'c', 'd', 'e'].map((key) => entry(`s:${key}`, 'new')), 'replace')
+  const target = new MemoryStore(undefined, false)
+  await target.write([entry('t:a', 'old'), entry('t:b', 'old'), entry('t:c', 'old'), entry('t:d', 'new')], 'replace')
+  const to = (prefix: string) => (ref: KeyRef): KeyRef => ({ ...ref, key: Buffer.from(prefix + ref.key.subarray(2).toString()) })
+  const names = { choice: { rename: to('t:') }, sourceName: to('s:'), conflict: 'replace' as const }
+  t.match((await migration(source, target, { ...names, dryRun: true, planFile }).run()).report.counts, { created: 1, overwritten: 3, identical: 1 })
+  await Promise.all([source.open(), target.open()])
+  await target.write([entry('t:b', 'theirs')], 'replace')
+  await target.remove([entry('t:c', '')])
+  const { report } = await migration(source, target, { ...names, applyFile: planFile }).run()
+  t.match(report, { counts: { written: 1, created: 1, overwritten: 1, conflict: 1 }, samples: { conflict: [{ ref: { key: Buffer.from('t:b') }, reason: /changed since the plan/ }] } })
+  t.same(await contentOf(target), ['0 t:a=new', '0 t:b=theirs', '0 t:c=new', '0 t:d=new', '0 t:e=new'])
 })

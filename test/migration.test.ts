@@ -13,7 +13,7 @@ import { LockedError } from '../src/transfer/lock.js'
 import { StoreError, type ConflictPolicy, type Entry, type KeyRef } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
 import { Chance } from './fuzz/chance.js'
-import { LOCK_REF, NO_TROUBLE, TroubledStore, contentOf, entry, filesOf, filled, migration, start, temporaryFolder, vaultFolder, type Trouble } from './migrations.js'
+import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filesOf, filled, migration, start, temporaryFolder, vaultFolder, type Trouble } from './migrations.js'
 
 t.setTimeout(120_000)
 
@@ -130,7 +130,7 @@ t.test('a plan says what would be written, and is followed to the letter', async
   await source.write([entry('d', 'came later')], 'replace')
   await target.write([entry('c', 'came in between')], 'replace')
   const { report } = await migration(source, target, { applyFile: planFile }).run()
-  t.match(report.counts, { written: 2, conflict: 1 })
+  t.match(report.counts, { written: 1, overwritten: 1, conflict: 1 })
   t.same(await contentOf(target), ['0 a=1', '0 b=2', '0 c=came in between'])
   await t.rejects(migration(source, target, { dryRun: true, planFile }).run(), { message: /exists already/ }, 'a plan is not overwritten')
   await t.rejects(migration(source, new MemoryStore('other', false), { applyFile: planFile }).run(), { fault: 'usage', message: /is a plan for/ }, 'a plan for other stores')
@@ -151,7 +151,7 @@ t.test('an undo log brings back what was', async (t) => {
   const { report } = await migration(source, target, { undoLog }).run()
   t.match(report.counts, { created: 49, overwritten: 1 })
   await target.open()
-  t.match(await undo(target, undoLog), { restored: 1, removed: 49, failed: [] })
+  t.match(await undo(target, undoLog, UNDO), { restored: 1, removed: 49, failed: [] })
   t.same(await contentOf(target), before)
 })
 
@@ -168,16 +168,21 @@ t.test('an undo log of several runs brings back what was before the first', asyn
     // What was under way is in the log already. Some of it may have arrived, and the source may change.
     await source.open()
     await target.open()
-    await source.write(Array.from({ length: 300 }, (_, i) => entry(`key:${String(i).padStart(6, '0')}`, `newer ${run}`)), 'replace')
     const { key } = JSON.parse(readFileSync(undoLog, 'utf8').trimEnd().split('\n').at(-1) ?? '') as { key: string }
-    await target.write([entry(Buffer.from(key, 'base64').toString(), 'arrived')], 'replace')
+    await target.write([entry(Buffer.from(key, 'base64').toString(), run === 0 ? 'new' : `newer ${run - 1}`)], 'replace')
+    await source.write(Array.from({ length: 300 }, (_, i) => entry(`key:${String(i).padStart(6, '0')}`, `newer ${run}`)), 'replace')
     appendFileSync(undoLog, '{"db":0,"key":"a2V5OjAw')
   }
   await migration(source, target, { undoLog, conflict: 'replace' }).run()
   await target.open()
-  await undo(target, undoLog)
+  t.match(await undo(target, undoLog, UNDO), { changed: 0 })
   t.same(await contentOf(target), before)
-  await t.rejects(migration(source, target, { undoLog }).run(), { message: /exists already/ }, 'one that does not go on does not add')
+  await migration(source, target, { undoLog, conflict: 'replace' }).run()
+  await target.open()
+  t.match(await undo(target, undoLog, UNDO), { changed: 0 })
+  t.same(await contentOf(target), before, 'a run that begins anew adds too')
+  const { owner } = migration(source, target).options
+  await t.rejects(migration(source, target, { undoLog, owner: { ...owner, task: 'another' } }).run(), { message: /exists already/ }, 'one of another task does not')
 })
 
 // ------------------------------------------------------------------------------------------------ which keys

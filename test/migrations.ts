@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { conversion, sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
+import { fingerprintOf, fits } from '../src/cli/fingerprints.js'
 import { Random } from '../src/random.js'
+import type { Fingerprint } from '../src/transfer/fingerprint.js'
 import { LOCK_NAME } from '../src/transfer/lock-place.js'
 import { Migration, type MigrationOptions } from '../src/transfer/migration.js'
 import type { ConflictPolicy, Entry, EntryError, KeyRef, Store, StoreAccess, StoreTraits, WriteOutcome } from '../src/transfer/store.js'
@@ -51,8 +53,13 @@ export class TroubledStore implements Store {
 export const LOCK_REF: KeyRef = { db: 0, key: LOCK_NAME }
 export const NO_TROUBLE: Trouble = { before: () => undefined }
 
+/** How a value is known again. */
+export const UNDO = {
+  fingerprint: fingerprintOf, fits: (print: Fingerprint, entry: Entry): boolean => fits(print, entry, 0), same: (a: Entry, b: Entry): boolean => sameEntry(a, b), nowMs: Date.now,
+}
+
 export function migration(source: Store, target: Store, options: Partial<MigrationOptions> = {}): Migration {
-  const forms = { convert: conversion(source.traits, target.traits), same: sameEntry, bytesOf: (entry: Entry) => entry.value }
+  const forms = { ...UNDO, convert: conversion(source.traits, target.traits), bytesOf: (entry: Entry) => entry.value }
   return new Migration(source, target, forms, {
     choice: {}, parallel: 4, batchEntries: 10, unordered: false, dryRun: false, verify: 'none', repair: false, spillFolder: tmpdir(),
     owner: { id: new Random().hex(16), host: hostname(), pid: process.pid, task: 'a test' },

@@ -84,7 +84,7 @@ function sameExpiry(a: Entry, b: Entry, toleranceMs: number): boolean {
 }
 
 /** The entry out of its envelope; a damaged envelope is the bytes it consists of. */
-function contentOf(entry: Entry): Entry {
+export function contentOf(entry: Entry): Entry {
   const content = guarded(opened)(entry)
   return content instanceof EntryError ? entry : content
 }

@@ -13,6 +13,7 @@ import { withoutPassword } from '../backends/url.js'
 import { decodePayload } from '../../protocol/rdb/same-value.js'
 import { Random } from '../random.js'
 import { TransferError } from '../transfer/copy.js'
+import type { Fingerprint } from '../transfer/fingerprint.js'
 import { readJournalHead } from '../transfer/journal.js'
 import { LockedError } from '../transfer/lock.js'
 import { Migration, PreflightError, type MigrationResult } from '../transfer/migration.js'
@@ -22,6 +23,7 @@ import { undo } from '../transfer/undo.js'
 import { collectMoreOften } from './collector.js'
 import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
+import { fingerprintOf, fits } from './fingerprints.js'
 import { isAlive } from './is-alive.js'
 import { endsOfFile, endsOfUrls, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
@@ -113,7 +115,7 @@ function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, targ
   const task = nameOf([source.label, target.label, ...keys, flags.onConflict])
   const toleranceMs = Math.max(source.traits.expiryToleranceMs ?? 0, target.traits.expiryToleranceMs ?? 0)
   const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs, target.traits.typed)
-  const forms = { convert: conversion(source.traits, target.traits), same, bytesOf }
+  const forms = { convert: conversion(source.traits, target.traits), same, bytesOf, fingerprint: fingerprintOf, fits: (print: Fingerprint, entry: Entry) => fits(print, entry, toleranceMs) }
   return new Migration(source, target, forms, {
     choice, sourceName, start: flags.start === undefined ? undefined : Buffer.from(flags.start), conflict: flags.onConflict,
     parallel: flags.maxParallel, batchEntries: flags.batch ?? BATCH_ENTRIES, unordered: flags.unordered, dryRun: isDry(flags),
@@ -165,6 +167,7 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
       for (const ref of refs) process.stdout.write(`  ${kind}  ${keyText(ref.key)}${ref.db === 0 ? '' : ` (database ${ref.db})`}\n`)
   }
   if (failed > report.counts.conflict) say(`Some keys were not copied. When the reasons above are dealt with, this copies what is missing: ${command}`)
+  else if (report.counts.conflict > 0 && flags.apply !== undefined) say('The destination was changed since the plan was made; what it has there is left as it is. Make a new plan for it.')
   else if (report.counts.conflict > 0 && conflict === 'error') say('The destination has other values under some keys: say --on-conflict replace to write over them, or skip to leave them.')
   if (failed > report.counts.conflict) return EXIT.partial
   if (report.counts.conflict > 0) return EXIT.conflicts
@@ -234,10 +237,17 @@ async function runUndo(flags: MigrateFlags, file: string): Promise<number> {
   if (store.label !== head.target) throw new UsageError(`${file} belongs to ${head.target}, and this is ${store.label}`)
   try {
     await store.open('write')
-    const { restored, removed, failed } = await undo(store, file)
-    process.stdout.write(`${store.label} is as it was: ${restored} keys have their former values again, ${removed} new ones are removed\n`)
-    for (const { entry, reason } of failed) process.stderr.write(`  not put back: ${keyText(entry.key)}: ${reason}\n`)
-    return failed.length === 0 ? EXIT.done : EXIT.partial
+    const toleranceMs = store.traits.expiryToleranceMs ?? 0
+    const { restored, removed, changed, samples, failed } = await undo(store, file, {
+      same: (a, b) => sameEntry(a, b, toleranceMs), fits: (print, entry) => fits(print, entry, toleranceMs), nowMs: Date.now, insists: flags.onConflict === 'replace',
+    })
+    process.stdout.write(`${store.label}${changed + failed.length === 0 ? ' is as it was' : ''}: ${restored} keys have their former values again, ${removed} new ones are removed\n`)
+    const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+    for (const { entry, reason } of failed) say(`  not put back: ${keyText(entry.key)}: ${reason}`)
+    if (changed > 0) say(`${keysText(changed)} changed since the migration, left as they are${flags.onConflict === 'skip' ? '' : '; --on-conflict replace puts them back too'}:`)
+    for (const { db, key } of samples) say(`  ${keyText(key)}${db === 0 ? '' : ` (database ${db})`}`)
+    if (failed.length > 0) return EXIT.partial
+    return changed > 0 && flags.onConflict !== 'skip' ? EXIT.conflicts : EXIT.done
   } catch (error) {
     if (!(error instanceof StoreError) || isUsage(error)) throw error
     process.stderr.write(`keyferry migrate: ${error.message}\n`)

@@ -45,8 +45,10 @@ export interface CopyOptions extends Choice {
   readonly compareFirst?: boolean
   readonly dryRun?: boolean
   readonly rate?: Rate
-  /** Told of the pre-image of each key about to be written: what the target had, or undefined. Needs `compareFirst`. */
+  /** Told of the pre-image of each key about to be written (a dry run: that would be): what the target had, or undefined. Needs `compareFirst`. */
   readonly beforeWrite?: (batch: readonly { readonly entry: Entry; readonly before: Entry | undefined }[]) => Promise<void>
+  /** Why what the target has must stay, though the policy is to replace it; undefined when it need not. Needs `compareFirst`. */
+  readonly keeps?: (entry: Entry, old: Entry) => string | undefined
   /** Told when the low watermark has moved; must be quick or keep the latest for later. */
   readonly onWatermark?: (mark: KeyRef) => void
   readonly total?: number | undefined
@@ -273,11 +275,11 @@ export class Copy {
       else if (old === undefined || !this.#isSettledBy(entries[i], old)) open.push({ entry: entries[i], before: old })
     }
     if (open.length === 0) return
+    await beforeWrite?.(open)
     if (dryRun === true) {
       for (const { entry, before: old } of open) this.#count(entry, old === undefined ? 'created' : 'overwritten')
       return
     }
-    await beforeWrite?.(open)
     const outcomes = await this.#trying('target', () => this.target.write(open.map(({ entry }) => entry), conflict))
     await this.#settleWritten(open.map(({ entry }) => entry), outcomes, open.map((each) => each.before))
   }
@@ -291,11 +293,14 @@ export class Copy {
 
   /** Whether what the target has decides the outcome: it is the same, or the policy leaves it alone. */
   #isSettledBy(entry: Entry, old: Entry): boolean {
-    const { conflict, same } = this.options
+    const { conflict, same, keeps } = this.options
     if (same(entry, old)) this.#count(entry, 'identical')
     else if (conflict === 'skip') this.#count(entry, 'skipped')
-    else if (conflict === 'error') this.#count(entry, 'conflict', OTHER_VALUE)
-    else return false
+    else {
+      const reason = conflict === 'error' ? OTHER_VALUE : keeps?.(entry, old)
+      if (reason === undefined) return false
+      this.#count(entry, 'conflict', reason)
+    }
     return true
   }
 

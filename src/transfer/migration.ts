@@ -10,6 +10,7 @@
 import { Checkpoint, folderKeeper, storeKeeper } from './checkpoint.js'
 import { Compare, type Comparison } from './compare.js'
 import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
+import type { Fingerprint } from './fingerprint.js'
 import { JournalWriter, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
 import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, type LockSurroundings, type Owner } from './lock.js'
@@ -18,6 +19,8 @@ import type { Rate } from './pace.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { compareKeys, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
+const WRITTEN: readonly Outcome[] = ['created', 'overwritten']
+
 /** Two listings are sorted at a time to be compared. */
 const COMPARED_SORT_BYTES = 6 * 1024 * 1024
 
@@ -25,6 +28,9 @@ const COMPARED_SORT_BYTES = 6 * 1024 * 1024
 export interface Forms {
   readonly convert: (entry: Entry) => Entry | EntryError
   readonly same: (a: Entry, b: Entry) => boolean
+  readonly fingerprint: (entry: Entry) => Fingerprint
+  /** Whether a fingerprint may be that of an entry. */
+  readonly fits: (print: Fingerprint, entry: Entry) => boolean
   /** The bytes of a string entry. */
   readonly bytesOf: (entry: Entry) => Buffer | undefined
 }
@@ -233,7 +239,7 @@ export class Migration {
       selection: this.options.selection, reopen: this.options.reopen,
     })
     const after = applyFile === undefined ? await this.#resume() : undefined
-    const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'), after !== undefined || this.#tookOver)
+    const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'))
     const plan = planFile === undefined ? undefined : await JournalWriter.create(planFile, head('plan'))
     try {
       const options = await this.#copyOptions(undo, plan)
@@ -257,7 +263,8 @@ export class Migration {
       ...(listener?.note !== undefined && { note: (level, text) => listener.note?.(level, text) }),
       ...((listener?.key !== undefined || plan !== undefined) && {
         key: (ref, outcome, reason) => {
-          plan?.planned(ref, outcome)
+          // Those that would be written are noted with what the target has, below.
+          if (!WRITTEN.includes(outcome)) plan?.planned(ref, outcome)
           listener?.key?.(ref, outcome, reason)
         },
       }),
@@ -269,7 +276,13 @@ export class Migration {
       convert: this.forms.convert, same: this.forms.same, nowMs, dryRun, compareFirst: repair || undo !== undefined, total,
       ...(choice.keepEntry !== undefined && { keepEntry: choice.keepEntry }),
       ...(choice.rename !== undefined && { rename: choice.rename }),
-      ...(undo !== undefined && { beforeWrite: (batch) => undo.before(batch) }),
+      ...(undo !== undefined && { beforeWrite: (batch) => undo.before(batch.map((each) => ({ ...each, wrote: this.forms.fingerprint(each.entry) }))) }),
+      ...(plan !== undefined && {
+        beforeWrite: async (batch) => {
+          for (const { entry, before } of batch)
+            plan.planned(entry, before === undefined ? 'created' : 'overwritten', before === undefined ? undefined : this.forms.fingerprint(before))
+        },
+      }),
       ...(rate !== undefined && { rate }), signal: this.#signal, listener: told,
       onWatermark: (mark) => this.#checkpoint?.note(mark),
     }
@@ -303,15 +316,38 @@ export class Migration {
       throw new StoreError('usage', `${file} was made with other flags that choose or rename keys; give --apply the same ones`)
   }
 
-  /** Copies what a plan wanted created, where nothing may be by now, and what it wanted overwritten. */
+  /** Copies what a plan wanted created, where nothing may be by now, and what it wanted overwritten, where it is what it was. */
   async #apply(file: string, options: CopyOptions): Promise<Report> {
-    const created = await new Copy(this.source, this.target, { ...options, conflict: 'error' }).run(plannedKeys(file, 'created'))
+    const { fits } = this.forms
+    const sourceName = this.options.sourceName ?? ((ref: KeyRef) => ref)
+    /** What the target had, of keys that are under way. */
+    const had = new Map<string, Fingerprint>()
+    const planned = async function* (outcome: Outcome): AsyncGenerator<readonly KeyRef[], void, void> {
+      for await (const page of plannedKeys(file, outcome)) {
+        for (const record of page) if (record.had !== undefined) had.set(nameOf(record), record.had)
+        yield page.map(({ db, key }) => sourceName({ db, key }))
+      }
+    }
+    const created = await new Copy(this.source, this.target, { ...options, conflict: 'error' }).run(planned('created'))
     if (created.interrupted) return created
-    const overwritten = await new Copy(this.source, this.target, { ...options, conflict: 'replace' }).run(plannedKeys(file, 'overwritten'))
+    const overwritten = await new Copy(this.source, this.target, {
+      ...options, conflict: 'replace', compareFirst: true,
+      keeps: (entry, old) => {
+        const print = had.get(nameOf(entry))
+        return print === undefined || fits(print, old) ? undefined : 'the target\'s value was changed since the plan was made'
+      },
+      listener: {
+        ...options.listener,
+        key: (ref, outcome, reason) => {
+          had.delete(nameOf(ref))
+          options.listener?.key?.(ref, outcome, reason)
+        },
+      },
+    }).run(planned('overwritten'))
     const counts = Object.fromEntries(OUTCOMES.map((name) => [name, created.counts[name] + overwritten.counts[name]])) as Record<Outcome, number>
     return {
       ...overwritten, counts, keys: created.keys + overwritten.keys, bytes: created.bytes + overwritten.bytes,
-      elapsedMs: created.elapsedMs + overwritten.elapsedMs, samples: { ...created.samples, ...overwritten.samples },
+      elapsedMs: created.elapsedMs + overwritten.elapsedMs, samples: bothSamples(created.samples, overwritten.samples),
     }
   }
 
@@ -352,6 +388,13 @@ export class Migration {
     await this.target.close()
   }
 }
+
+/** The first ten of each, of two. */
+function bothSamples(a: Report['samples'], b: Report['samples']): Report['samples'] {
+  return Object.fromEntries(OUTCOMES.map((name) => [name, [...(a[name] ?? []), ...(b[name] ?? [])].slice(0, 10)] as const).filter(([, found]) => found.length > 0))
+}
+
+const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
 
 /** A store of these limits with nothing in it. */
 function emptyLike(store: Store): Store {
