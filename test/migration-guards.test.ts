@@ -16,6 +16,8 @@ import type { Rate } from '../src/transfer/pace.js'
 import { StoreError, type Entry, type KeyRef, type Store } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
 import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
+import { skipWithoutEtcd, startEtcd } from './peers-etcd.js'
+import { skipWithout, startPeer, type PeerName } from './peers.js'
 
 t.setTimeout(120_000)
 
@@ -358,4 +360,54 @@ t.test('a plan overwrites only what is as it was, also under other names', async
   const { report } = await migration(source, target, { ...names, applyFile: planFile }).run()
   t.match(report, { counts: { written: 1, created: 1, overwritten: 1, conflict: 1 }, samples: { conflict: [{ ref: { key: Buffer.from('t:b') }, reason: /changed since the plan/ }] } })
   t.same(await contentOf(target), ['0 t:a=new', '0 t:b=theirs', '0 t:c=new', '0 t:d=new', '0 t:e=new'])
+})
+
+t.test('every store knows again what was written to it: undone, all of it is as it was', { skip: skipWithoutEtcd() || skipWithout('redis') || skipWithout('valkey') }, async (t) => {
+  const folder = temporaryFolder(t)
+  const names: readonly PeerName[] = ['redis', 'redis', 'redis', 'valkey', 'keyferry']
+  const [before, after, ...peers] = await Promise.all(names.map(async (name) => {
+    const peer = await startPeer(name)
+    t.teardown(() => peer.stop())
+    return peer
+  }))
+  const etcd = await startEtcd()
+  t.teardown(() => etcd.stop())
+  for (const [peer, seed] of [[before, 3], [after, 5]] as const) {
+    const commands: (string | number)[][] = []
+    for (let i = 0; i < 8; i++) {
+      const elements = Array.from({ length: i < 4 ? 700 : 5 }, (_, j) => (j * seed * 7919) % 100_003)
+      commands.push(['SET', `string:${i}`, 'x'.repeat((i + 1) * seed)], ['SET', `timed:${i}`, 'same', 'PX', 1e7 * seed + i], ['RPUSH', `list:${i}`, ...elements], ['SADD', `set:${i}`, ...elements.map((n) => `m${n}`)],
+        ['SADD', `ints:${i}`, ...elements], ['HSET', `hash:${i}`, ...elements.flatMap((n) => [`f${n}`, n])], ['ZADD', `zset:${i}`, ...elements.flatMap((n) => [n / 8, `m${n}`])], ['PEXPIRE', `zset:${i}`, 1e7 * seed])
+      for (let j = 1; j < 5; j++) commands.push(['XADD', `stream:${i}`, `${seed}-${j}`, 'n', j])
+      commands.push(['XGROUP', 'CREATE', `stream:${i}`, 'group', 0], ['XREADGROUP', 'GROUP', 'group', 'consumer', 'COUNT', 2, 'STREAMS', `stream:${i}`, '>'])
+    }
+    if (peer === after) commands.push(['SET', 'new', 'x'])
+    t.same((await (await peer.client()).pipeline(commands)).filter(({ reply }) => reply.type === 'error'), [])
+  }
+  const url = ({ port }: { readonly port: number }): string => `redis://127.0.0.1:${port}`
+  for (const [i, to] of [...peers.map(url), `${etcd.url}/`, `file:${path.join(folder, 'target')}`].entries()) {
+    const undoLog = path.join(folder, `undo ${i}`)
+    t.match(await start([url(before), to]), { status: 0, out: /64 keys of 64 copied/ }, to)
+    t.match(await start(['--on-conflict=replace', '--undo-log', undoLog, url(after), to]), { status: 0, out: /created +1\b/ }, to)
+    const undone = await start(['undo', undoLog])
+    t.match(undone, { status: 0, out: /is as it was: 64 keys have their former values again, 1 new/, err: /^$/ }, `${to}: ${undone.out}${undone.err}`)
+    t.match(await start(['--dry-run', '--on-conflict=replace', url(before), to]), { out: /identical +64\b/ }, to)
+    t.match(await start(['--on-conflict=replace', '--undo-log', undoLog, '--match=timed:*', url(after), to]), { status: 1, err: /exists already/ }, 'the log of another task')
+  }
+  const [to] = peers
+  const plan = path.join(folder, 'plan')
+  t.match(await start(['--plan', plan, '--on-conflict=replace', url(after), url(to)]), { status: 0 })
+  await (await to.client()).pipeline([['SET', 'string:3', 'theirs'], ['PEXPIRE', 'timed:1', 5e6]])
+  t.match(await start(['--apply', plan, url(after), url(to)]), { status: 6, out: /overwritten +62\b.*string:3: the target's value was changed since the plan was made/s, err: /Make a new plan/ })
+})
+
+t.test('undoing ends with the status for conflicts, names them, and can be told otherwise', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target, undoLog] = ['source', 'target', 'undo'].map((name) => path.join(folder, name))
+  vaultFolder(source, 5)
+  t.match(await start(['--undo-log', undoLog, `file:${source}`, `file:${target}`]), { status: 0 })
+  writeFileSync(path.join(target, 'dir3/_k3'), JSON.stringify({ Value: 'AAAA' }))
+  t.match(await start(['undo', undoLog]), { status: 6, out: /target: 0 keys have their former values again, 4 new ones are removed/, err: /1 key changed since the migration, left as they are; --on-conflict replace.*:\n {2}dir3\/k3\n/ })
+  t.match(await start(['undo', undoLog, '--on-conflict=skip']), { status: 0, err: /dir3\/k3/ })
+  t.match(await start(['undo', '--on-conflict=replace', undoLog]), { status: 0, out: /is as it was: 0 keys .* 1 new/, err: /^$/ })
 })
