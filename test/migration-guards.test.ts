@@ -411,3 +411,25 @@ t.test('undoing ends with the status for conflicts, names them, and can be told 
   t.match(await start(['undo', undoLog, '--on-conflict=skip']), { status: 0, err: /dir3\/k3/ })
   t.match(await start(['undo', '--on-conflict=replace', undoLog]), { status: 0, out: /is as it was: 0 keys .* 1 new/, err: /^$/ })
 })
+
+// ------------------------------------------------------------------------------------------------ the program
+
+t.test('each end has a password of its own in the environment, which goes before the one for both', { skip: skipWithout('redis') }, async (t) => {
+  const folder = temporaryFolder(t)
+  const [from, to] = await Promise.all(['from here', 'to there'].map(async (requirepass) => {
+    const peer = await startPeer('redis')
+    t.teardown(() => peer.stop())
+    const client = await peer.client()
+    await client.pipeline([['SET', 'a', '1'], ['CONFIG', 'SET', 'requirepass', requirepass]])
+    return peer
+  }))
+  const ends = [`redis://127.0.0.1:${from.port}`, `redis://127.0.0.1:${to.port}`]
+  const undoLog = path.join(folder, 'undo')
+  const both = { KEYFERRY_SOURCE_PASSWORD: 'from here', KEYFERRY_DESTINATION_PASSWORD: 'to there', KEYFERRY_REDIS_PASSWORD: 'neither' }
+  t.match(await start(['--undo-log', undoLog, ...ends], undefined, both), { status: 0, out: /identical +1/ })
+  t.match(await start(['undo', undoLog], undefined, both), { status: 0 })
+  t.match(await start(ends, undefined, { KEYFERRY_SOURCE_PASSWORD: 'from here', KEYFERRY_REDIS_PASSWORD: 'to there' }), { status: 0 }, 'the one for both is for the other end')
+  t.match(await start([ends[0], ends[1].replace('//', '//:wrong@')], undefined, both), { status: 2, err: /127\.0\.0\.1/ }, 'what is in the URL goes before')
+  t.notMatch((await start(ends, undefined, { KEYFERRY_SOURCE_PASSWORD: 'wrongword' })).err, /wrongword/)
+  for (const variable of Object.keys(both).slice(0, 2)) t.match(await start(['--help']), { out: new RegExp(variable) })
+})

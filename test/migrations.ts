@@ -97,10 +97,10 @@ export function temporaryFolder(t: Test): string {
 
 export interface Ended { status: number | string; out: string; err: string }
 
-export function start(words: readonly string[], onStart?: (child: ChildProcess) => void): Promise<Ended> {
-  const env = { ...process.env }
+export function start(words: readonly string[], onStart?: (child: ChildProcess) => void, more: Readonly<Record<string, string>> = {}, verb = 'migrate'): Promise<Ended> {
+  const env = { ...process.env, ...more }
   delete env['NODE_OPTIONS']
-  const child = spawn(process.execPath, [PROGRAM, 'migrate', ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [PROGRAM, verb, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString() })

@@ -111,6 +111,17 @@ async function readEnd(file: string, root: ConfigObject, name: (typeof BLOCKS)[n
   return { backend, options, located }
 }
 
+/** Environment variables with the secret of one end; those that backends have are for both. */
+export const PASSWORD_VARIABLES = { source: 'KEYFERRY_SOURCE_PASSWORD', destination: 'KEYFERRY_DESTINATION_PASSWORD' } as const
+
+/** What the environment says about the secret of one end, where its options say nothing. */
+export function passwordOptions(side: keyof typeof PASSWORD_VARIABLES, { backend, options }: MigrateEnd): StoreOptions {
+  const password = process.env[PASSWORD_VARIABLES[side]] ?? ''
+  const name = ['password', 'token'].find((one) => backend.options.some((option) => option.name === one && option.secret === true))
+  const isGiven = ['password', 'token', 'password_file'].some((one) => (options[one] ?? '') !== '')
+  return password === '' || name === undefined || isGiven ? {} : { [name]: password }
+}
+
 /** Makes the store of one end; `more` are options beside its own. Throws StoreError 'usage' or ConfigError. */
 export function storeOfEnd({ backend, options, located }: MigrateEnd, more: StoreOptions = {}): Store {
   try {

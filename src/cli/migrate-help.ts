@@ -1,5 +1,6 @@
 /** What `keyferry migrate --help` says: made from the table of flags, so that it can not forget one. */
 import { EXIT_MEANINGS } from './exit-codes.js'
+import { PASSWORD_VARIABLES } from './migrate-config.js'
 import { FLAGS, FLAG_GROUPS, type FlagSpec } from './migrate-flags.js'
 
 const HEAD = `keyferry migrate: copies a store into another one, in order, and goes on where it was when it is started again.
@@ -33,6 +34,8 @@ Examples
 const TAIL = `
 Flags may be written with one dash or two, with = or a space before the value. Passwords are better kept out of
 the command line: options that take one may come from the environment or a file instead (docs/backends.md).
+${PASSWORD_VARIABLES.source} and ${PASSWORD_VARIABLES.destination} hold the password, or token, of that end; they go
+before the variables of a kind of store, such as KEYFERRY_REDIS_PASSWORD, which are for both ends.
 `
 
 /** Columns of flags and their values before the summary begins. */

@@ -25,7 +25,7 @@ import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
 import { fingerprintOf, fits } from './fingerprints.js'
 import { isAlive } from './is-alive.js'
-import { endsOfFile, endsOfUrls, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
+import { endsOfFile, endsOfUrls, passwordOptions, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
 import { MigrateDisplay } from './progress.js'
@@ -66,8 +66,8 @@ function endsOf(flags: MigrateFlags): Promise<MigrateEnds> {
 /** Copies between two ends; `words` are the command line, for the line that says how to go on. */
 export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: readonly string[], verb = 'migrate'): Promise<number> {
   collectMoreOften()
-  const source = storeOfEnd(ends.source)
-  const target = storeOfEnd(ends.destination, chunkOptions(ends.destination, flags))
+  const source = storeOfEnd(ends.source, passwordOptions('source', ends.source))
+  const target = storeOfEnd(ends.destination, { ...passwordOptions('destination', ends.destination), ...chunkOptions(ends.destination, flags) })
   // Better now than when all is copied.
   if (flags.report !== undefined) asUsage(() => writeReport(flags.report ?? '', {}))
   const display = new MigrateDisplay({ level: flags.logLevel, format: flags.logFormat, isDryRun: isDry(flags) })
@@ -220,7 +220,7 @@ function explain(error: unknown, interrupted: boolean): number {
 /** The log has no secrets: what is required and secret has to come from elsewhere. */
 function undoStore(end: MigrateEnd, isOfLog: boolean): Store {
   try {
-    return storeOfEnd(end)
+    return storeOfEnd(end, passwordOptions('destination', end))
   } catch (error) {
     if (!isOfLog || !(error instanceof StoreError)) throw error
     throw new UsageError(`${error.message}; an undo log has no secrets, give -config FILE with the configuration of the migration`)

@@ -13,6 +13,7 @@ export const backend: Backend = {
   summary: "Vault's table in PostgreSQL; needs the package pg",
   options: [
     { name: 'connection_url', summary: 'postgres://user:password@host:port/database?sslmode=..., or `host=... user=...`', required: true, env: 'VAULT_PG_CONNECTION_URL', secret: true },
+    { name: 'password', summary: 'the password, where connection_url has none', secret: true },
     { name: 'password_file', summary: 'a file with nothing but the password, instead of one in connection_url, PGPASSWORD or ~/.pgpass' },
     { name: 'table', summary: 'the table, created when missing', default: 'vault_kv_store' },
     { name: 'skip_create_table', summary: "'true': a missing table is an error", default: 'false' },
@@ -35,6 +36,7 @@ export const backend: Backend = {
   create(options) {
     const text = (name: string): string => optionOf(backend, options, name) as string
     const connection = parseConnection(text('connection_url'))
+    connection.password ??= optionOf(backend, options, 'password')
     const passwordFile = optionOf(backend, options, 'password_file')
     if (passwordFile !== undefined) connection.password = readOption('password_file', passwordFile).replace(/\r?\n$/, '')
     return new PostgresqlStore({
