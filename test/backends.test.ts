@@ -22,10 +22,14 @@ import { parseConnection } from '../src/backends/postgresql/connection-url.js'
 import { columnsOf, keyOf } from '../src/backends/postgresql/layout.js'
 import { walk, type RowKey, type RowPages } from '../src/backends/postgresql/walk.js'
 import { rowBatches } from '../src/backends/row-batches.js'
+import { storeOfType } from '../src/cli/stores.js'
 import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
+import type { RespClient } from './client.js'
 import { ConsulStub } from './consul-stub.js'
+import { startCluster, stopCluster } from './peers-cluster.js'
 import { skipWithoutEtcd, startEtcd, type EtcdPeer } from './peers-etcd.js'
 import { quickFolder, skipWithoutSql, startSql, type SqlPeer, type SqlPeerName } from './peers-sql.js'
+import { skipWithout, startPeer } from './peers.js'
 import { conform } from './store-conformance.js'
 
 t.setTimeout(120_000)
@@ -92,6 +96,56 @@ conform(t, {
     ['no TLS there', await storeOf('postgresql', { connection_url: postgresUrl(peer).replace('prefer', 'require') }), 'usage'],
     ['no table', await storeOf('postgresql', { connection_url: postgresUrl(peer), table: 'absent', skip_create_table: 'true' }), 'usage'],
   ],
+})
+
+/** Redis servers: a space is what the server has since it was emptied for it. */
+class Emptied {
+  #space: string | undefined
+
+  constructor(readonly options: StoreOptions, readonly clients: readonly RespClient[]) {}
+
+  async storeOf(type: string, space: string): Promise<Store> {
+    if (space !== this.#space) for (const client of this.clients) await client.call('FLUSHALL')
+    this.#space = space
+    return storeOf(type, this.options)
+  }
+}
+
+for (const name of ['redis', 'valkey', 'keyferry'] as const) {
+  conform(t, {
+    name: `redis, ${name}`, skip: skipWithout(name), create: (peer: Emptied, space) => peer.storeOf('redis', space),
+    start: async (t) => {
+      const peer = await startPeer(name)
+      const client = await peer.client()
+      t.teardown(async () => {
+        client.close()
+        await peer.stop()
+      })
+      return new Emptied({ address: `127.0.0.1:${peer.port}` }, [client])
+    },
+    faults: async () => [['nobody there', await storeOf('redis', { address: NOWHERE, password: 'wrong-secret' }), 'unreachable']],
+  })
+}
+conform(t, {
+  name: 'redis-cluster', skip: skipWithout('redis'), create: (peer: Emptied, space) => peer.storeOf('redis-cluster', space),
+  start: async (t) => {
+    const nodes = await startCluster('redis', 3)
+    t.teardown(() => stopCluster(nodes))
+    return new Emptied({ address: nodes[1].address }, nodes.map(({ client }) => client))
+  },
+  faults: async () => [['nobody there', await storeOf('redis-cluster', { address: NOWHERE, password: 'wrong-secret', timeout: '300ms' }), 'unreachable']],
+})
+conform(t, {
+  name: 'rdb', start: async (t) => temporaryFolder(t), create: (peer, space) => storeOf('rdb', { path: path.join(peer, `${space}.rdb`) }),
+  faults: async (peer) => [['a folder', await storeOf('rdb', { path: peer }), 'usage'], ['no folder', await storeOf('rdb', { path: path.join(peer, 'none/x.rdb') }), 'refused']],
+})
+conform(t, {
+  name: 'aof', start: async (t) => temporaryFolder(t), create: async (peer, space) => (await storeOfType('aof')).create({ path: path.join(peer, space) }),
+  fill: async (peer, space, entries) => {
+    const command = (...words: (Buffer | string)[]): Buffer => Buffer.concat([Buffer.from(`*${words.length}\r\n`), ...words.flatMap((word) => [Buffer.from(`$${Buffer.byteLength(word)}\r\n`), Buffer.from(word as string), Buffer.from('\r\n')])])
+    writeFileSync(path.join(peer, space), Buffer.concat([command('SELECT', '0'), ...entries.map(({ key, value }) => command('SET', key, value))]))
+    return entries.map(() => 'written')
+  },
 })
 
 const raw = (key: Buffer | string, value: Buffer | string, expiresAtMs?: number): Entry => ({ db: 0, key: Buffer.from(key as string), form: 'raw', value: Buffer.from(value as string), expiresAtMs })

@@ -1,14 +1,15 @@
 /**
  * Writes a new RDB file. It stands beside the file it will replace until all of it is there:
  *
- *     PATH.PID.temp: header | per run of keys of one database: its number, keys ... | end, checksum
+ *     PATH.PID-N.temp: header | per run of keys of one database: its number, keys ... | end, checksum
  *     commit: fsync, rename to PATH, fsync of the folder          discard: the temporary file is removed
  *
+ * What a process left that was killed in the middle is removed by the next one that writes the same file here.
  * A server refuses a file that names a key twice. Keys in the order of (db, key) are compared with the one before; when they
  * come in another order, `commit` looks for twins (duplicates.ts) and writes the file once more without the earlier ones.
  * Writes may overlap; they are done one after the other. After an error of the disk nothing is written any more.
  */
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { RdbError } from '../../../protocol/rdb/error.js'
 import { RdbFileWriter } from '../../../protocol/rdb/file-writer.js'
@@ -26,6 +27,9 @@ export interface SinkOptions {
   readonly version: number
   readonly compress: boolean
 }
+
+/** Sinks that this process has made: two may write the same file, each beside the other. */
+let sinks = 0
 
 export class RdbSink {
   private readonly writer: RdbFileWriter
@@ -47,8 +51,9 @@ export class RdbSink {
 
   /** Begins the file, beside the one it is to become. Throws StoreError. */
   static async create(label: string, file: string, options: SinkOptions): Promise<RdbSink> {
-    const temporary = `${file}.${process.pid}.temp`
+    const temporary = `${file}.${process.pid}-${++sinks}.temp`
     try {
+      await removeLeftovers(file)
       return new RdbSink(label, file, temporary, await open(temporary, 'w'), options)
     } catch (error) {
       throw writeFault(label, path.dirname(file), error)
@@ -124,6 +129,24 @@ export class RdbSink {
     if (order < 0) this.isAscending = false
     this.last = { db: entry.db, key: entry.key }
     return 'written'
+  }
+}
+
+/** Removes what processes that are gone have begun of this file. */
+async function removeLeftovers(file: string): Promise<void> {
+  const folder = path.dirname(file)
+  for (const name of await readdir(folder).catch(() => [])) {
+    const owner = name.startsWith(`${path.basename(file)}.`) ? /^(\d+)-\d+\.temp$/.exec(name.slice(path.basename(file).length + 1)) : null
+    if (owner !== null && !isRunning(Number(owner[1]))) await rm(path.join(folder, name), { force: true })
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 
