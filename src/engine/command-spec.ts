@@ -86,6 +86,8 @@ export interface Command {
   readonly isFast: boolean
   /** Fast commands, and a few more, are timed together with their like; see timing.ts. */
   readonly isTimedByRun: boolean
+  /** Timed by itself when this word is large; 0 when no word makes it slow. */
+  readonly payloadWord: number
   readonly notInMulti: boolean
   /** Runs at once inside a transaction instead of being queued. */
   readonly runsInMulti: boolean

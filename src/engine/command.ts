@@ -42,6 +42,7 @@ export function command(spec: CommandSpec, run: Handler = runNothing): Command {
     needsNoAuth: flags.has('no_auth'),
     isFast: flags.has('fast'),
     isTimedByRun: flags.has('fast') || TIMED_BY_RUN.has(spec.name),
+    payloadWord: spec.name === 'restore' ? 3 : 0,
     notInMulti: flags.has('no_multi'),
     runsInMulti: RUNS_IN_MULTI.has(spec.name),
     refuse: spec.refuse,
@@ -51,7 +52,7 @@ export function command(spec: CommandSpec, run: Handler = runNothing): Command {
 }
 
 /** Not marked as fast, because their cost grows with their words, but mostly called with few. */
-const TIMED_BY_RUN = new Set(['set', 'mset'])
+const TIMED_BY_RUN = new Set(['set', 'mset', 'restore'])
 const RUNS_IN_MULTI = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset'])
 
 function named(container: string, subcommands: readonly Command[]): ReadonlyMap<string, Command> {

@@ -283,7 +283,7 @@ export class Engine {
     call.db = session.db
     call.session = session
     call.command = command
-    const timed = this.#timing.begin(command)
+    const timed = this.#timing.begin(command, args)
     if (session.noTouch || this.keyspace.noTouch === true) this.keyspace.noTouch = session.noTouch && command.fullName !== 'touch'
     const dirtyBefore = this.dirty
     const mark = this.reply.pos

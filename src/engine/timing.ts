@@ -16,6 +16,8 @@ import { SlowLog } from './slowlog.js'
 
 /** With a slow log that is asked for shorter times than this, the fast commands are timed one by one too. */
 const ALL_TIMED_BELOW_US = 1000
+/** A RESTORE of more than this is timed by itself. */
+const SMALL_PAYLOAD_BYTES = 4096
 
 export class Timing {
   readonly slowLog: SlowLog
@@ -40,11 +42,13 @@ export class Timing {
   }
 
   /** A command begins. Returns what `end` must be called with, 0 when it need not be called. */
-  begin(command: Command): number {
-    if (command !== this.#runCommand) {
+  begin(command: Command, args: Args): number {
+    const { payloadWord } = command
+    const isLarge = payloadWord > 0 && args.at(payloadWord).end - args.at(payloadWord).start > SMALL_PAYLOAD_BYTES
+    if (command !== this.#runCommand || isLarge) {
       const now = this.clock.monotonicMs()
       if (this.#runCommand !== undefined) this.closeRun(now)
-      if (this.#timesEach || !command.isTimedByRun) return now
+      if (this.#timesEach || !command.isTimedByRun || isLarge) return now
       this.#runCommand = command
       this.#runStartMs = now
     }
