@@ -162,10 +162,10 @@ function holdKeys(call: Call, words: Words): KeyNames {
   return names
 }
 
-/** atoi: the digits in front, 0 when there are none. What is no port fails when connecting, as writing. */
+/** atoi: the digits in front, 0 when there are none. What is no port fails when writing, or, below zero, when connecting. */
 function portOf(text: string): number {
   const port = Number.parseInt(text, 10)
-  return port > 0 && port < 65536 ? port : 0
+  return port < 0 ? -1 : port < 65536 ? port : 0
 }
 
 function tlsOptions(call: Call): import('node:tls').ConnectionOptions {

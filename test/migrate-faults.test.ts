@@ -202,6 +202,8 @@ t.test('nobody there', async (t) => {
   t.equal(await client.text('MIGRATE', '', 6379, 'k', 0, 100), '-IOERR error or timeout connecting to the client')
   t.equal(await client.text('MIGRATE', 'no.such.host.invalid', 6379, 'k', 0, 1000), '-IOERR error or timeout connecting to the client')
   t.equal(await client.text('MIGRATE', '127.0.0.1', 'notaport', 'k', 0, 100), '-IOERR error or timeout writing to target instance')
+  for (const port of [-1, -70000]) t.equal(await client.text('MIGRATE', '127.0.0.1', port, 'k', 0, 100), '-IOERR error or timeout connecting to the client')
+  t.equal(await client.text('MIGRATE', '127.0.0.1', 70000, 'k', 0, 100), '-IOERR error or timeout writing to target instance')
   t.equal(await client.text('MIGRATE', 'a\0b', 6379, 'k', 0, 100), '-IOERR error or timeout connecting to the client')
   const silent = await ScriptedTarget.start(() => undefined)
   const begun = performance.now()

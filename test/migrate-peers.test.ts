@@ -128,11 +128,13 @@ t.test('refused for its size, refused at the door', { skip: noValkey }, async (t
 t.test('TLS', { skip: noValkey }, async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'keyferry-tls-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const key = path.join(folder, 'key.pem')
-  const cert = path.join(folder, 'cert.pem')
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert,
-    '-days', '2', '-subj', '/CN=keyferry test'], { stdio: 'ignore' })
-  const tls = { 'tls-cert-file': cert, 'tls-key-file': key, 'tls-ca-cert-file': cert, 'tls-cluster': 'yes' }
+  const encrypted = (name: string): Record<string, string> => {
+    const [key, cert] = [path.join(folder, `${name}-key.pem`), path.join(folder, `${name}.pem`)]
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert,
+      '-days', '2', '-subj', `/CN=${name}`], { stdio: 'ignore' })
+    return { 'tls-cert-file': cert, 'tls-key-file': key, 'tls-ca-cert-file': cert, 'tls-cluster': 'yes' }
+  }
+  const tls = encrypted('ours')
   const ports = [await freePort(), await freePort(), await freePort()]
   const names = ['keyferry', 'valkey', 'keyferry'] as const
   const servers = []
@@ -151,6 +153,12 @@ t.test('TLS', { skip: noValkey }, async (t) => {
   await servers[1].client.call('SET', 'other', 'v')
   t.equal(await servers[0].client.text('MIGRATE', HOST, servers[1].port, 'k', 0, 300),
     await servers[1].client.text('MIGRATE', HOST, servers[0].port, 'other', 0, 300), 'TLS to a plain port')
+  const strangersPort = await freePort()
+  await running(t, 'valkey', { config: { ...encrypted('strangers'), 'tls-auth-clients': 'no', 'tls-port': strangersPort } })
+  for (const [what, port] of [['a certificate that is not trusted', strangersPort], ['nobody there', 1]] as const) {
+    const [ours, theirs] = [await servers[0].client.text('MIGRATE', HOST, port, 'k', 0, 300), await servers[1].client.text('MIGRATE', HOST, port, 'other', 0, 300)]
+    t.equal(ours, theirs, what)
+  }
   await servers[0].client.call('CONFIG', 'SET', 'tls-cluster', 'no')
   t.equal(await servers[0].client.text('MIGRATE', HOST, ports[1], 'k', 0, 300), '-IOERR error or timeout reading to target instance', 'plain to a TLS port')
   t.equal(await servers[0].client.text('MIGRATE', HOST, servers[1].port, 'k', 0, 300), '+OK', 'plain to a plain port')

@@ -53,6 +53,7 @@ export class LinkCache {
   async take(target: Target, timeoutMs: number, fresh = false): Promise<Link> {
     // Node would take an empty name for this machine's, and throws at one with a NUL.
     if (target.host === '' || target.host.includes('\0')) throw new LinkFault('connect', false, 'no host can have that name')
+    if (target.port < 0) throw new LinkFault('connect', false, 'no port can have that number')
     const idle = this.#idleFor(target)
     let link: Link | undefined
     while (!fresh && link === undefined && idle.length > 0) {

@@ -76,7 +76,7 @@ export class Link implements BatchLink {
       this.#writer = new SocketWriter(this.#socket, () => this.#hasRoom(), tls === undefined)
     })
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
-    this.#socket.on('close', () => this.#fail(this.#direction, false, 'the target closed the connection'))
+    this.#socket.on('close', () => this.#fail(this.#writer === undefined && tls !== undefined ? 'connect' : this.#direction, false, 'the target closed the connection'))
   }
 
   /** Waits until the connection stands. Throws LinkFault. */
@@ -248,9 +248,10 @@ export class Link implements BatchLink {
 
   #failed(error: NodeJS.ErrnoException): void {
     if (this.#writer !== undefined) return this.#fail(this.#direction, false, error.message)
-    // A name that does not resolve is told apart; a refused connection shows, as in Redis, when writing.
+    // A name that does not resolve is told apart, and so is all that happens before an encrypted connection stands; a
+    // refused connection without encryption shows, as in Redis, when writing.
     const unresolved = error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN' || error.code === 'EAI_NODATA'
-    this.#fail(unresolved ? 'connect' : 'write', false, error.message)
+    this.#fail(unresolved || this.target.tls !== undefined ? 'connect' : 'write', false, error.message)
   }
 
   #fail(kind: FaultKind, timedOut: boolean, message: string): void {
