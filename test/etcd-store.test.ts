@@ -409,7 +409,7 @@ t.test('nothing to read', async (t) => {
   await store.close()
   t.throws(() => store.find(Buffer.from('/a')), /is not open/)
   const folder = temporary(t)
-  await t.rejects(storeOf(folder).open('read'), { fault: 'usage', message: /member\/wal does not exist; data_dir must be/ })
+  await t.rejects(storeOf(folder).open('read'), { fault: 'absent', message: /member\/wal does not exist; data_dir must be/ })
   mkdirSync(path.join(folder, 'member/wal'), { recursive: true })
   await t.rejects(storeOf(folder).open('read'), { fault: 'usage', message: /holds no write-ahead log/ })
   await t.rejects(storeOf(folder).open('write'), /only a source/)

@@ -2,8 +2,8 @@
  * What keeps a migration within its bounds: the rate limit (on a clock of the test's own), the locks (also those of files, which
  * keyferry-server looks at), undo logs and plans that notice what was changed since, and the ends of the program.
  */
-import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { mock } from 'node:test'
@@ -432,4 +432,57 @@ t.test('each end has a password of its own in the environment, which goes before
   t.match(await start([ends[0], ends[1].replace('//', '//:wrong@')], undefined, both), { status: 2, err: /127\.0\.0\.1/ }, 'what is in the URL goes before')
   t.notMatch((await start(ends, undefined, { KEYFERRY_SOURCE_PASSWORD: 'wrongword' })).err, /wrongword/)
   for (const variable of Object.keys(both).slice(0, 2)) t.match(await start(['--help']), { out: new RegExp(variable) })
+})
+
+t.test('a source that is not there: one status, whatever it is; the verb that was called says so', async (t) => {
+  const nothing = path.join(temporaryFolder(t), 'nothing')
+  for (const scheme of ['file', 'rdb', 'aof', 'etcd2']) t.match(await start([`${scheme}:${nothing}`, 'memory:']), { status: 4, err: /^keyferry migrate: .*nothing/ }, scheme)
+  const words = ['--data-dir', nothing, '--endpoints', 'http://127.0.0.1:1']
+  t.match(await start(words, undefined, {}, 'etcd-migrate'), { status: 4, err: /^keyferry etcd-migrate: .*nothing/ })
+})
+
+t.test('a dry run into a file: it is taken as empty, for it is written anew', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, rdb] = [path.join(folder, 'source'), path.join(folder, 'dump.rdb')]
+  vaultFolder(source, 5)
+  t.match(await start(['--dry-run', `file:${source}`, `rdb:${rdb}`]), { status: 0, out: /created +5/ })
+  t.notOk(existsSync(rdb))
+  t.match(await start([`file:${source}`, `rdb:${rdb}`]), { status: 0 })
+  t.match(await start(['--dry-run', `file:${source}`, `rdb:${rdb}`]), { status: 0, out: /created +5/, err: /rdb-replaced/ })
+})
+
+t.test('folders where none can be made: told, not tried for ever', { skip: existsSync('/proc/self') ? false : 'no /proc here' }, async (t) => {
+  const folder = temporaryFolder(t)
+  const source = path.join(folder, 'source')
+  vaultFolder(source, 5)
+  // A process that hangs in the system can only be killed.
+  const within = (child: ChildProcess): void => { setTimeout(() => child.kill('SIGKILL'), 10_000).unref() }
+  t.match(await start(['--state', '/proc/keyferry/x', `file:${source}`, 'memory:'], within), { status: 1, err: /^keyferry migrate: --state: can not make the folder \/proc\/keyferry\/x: ENOENT/ })
+  t.match(await start([`file:${source}`, 'file:/proc/keyferry'], within), { status: 2, err: /^keyferry migrate: file:\/proc\/keyferry: could not create the folder \(ENOENT/ })
+  t.match(await start(['--state', path.join(source, 'dir0/_k0'), `file:${source}`, 'memory:']), { status: 1, err: /can not make the folder .*EEXIST/ })
+  t.match(await start(['--state', path.join(folder, 'new/state/'), `file:${source}`, `file:${path.join(folder, 'a/b/c')}`]), { status: 0 })
+  t.ok(existsSync(path.join(folder, 'new/state')))
+})
+
+t.test('some keys not copied: status 8, their reasons, the command that goes on; a line a key in the JSON log', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target] = [path.join(folder, 'source'), path.join(folder, 'target')]
+  vaultFolder(source, 3)
+  writeFileSync(path.join(source, 'dir1/_bad'), 'no JSON at all')
+  mkdirSync(path.join(target, 'dir2'), { recursive: true })
+  writeFileSync(path.join(target, 'dir2/_k2'), readFileSync(path.join(source, 'dir2/_k2')))
+  const plain = await start([`file:${source}`, `file:${target}`])
+  t.match(plain, { status: 8, out: /corrupt +1\n.*\ncorrupt:\n {2}dir1\/bad: /s, err: /Some keys were not copied.*this copies what is missing: keyferry migrate file:\S+source file:\S+target\n$/ })
+  t.notMatch(plain.out, /Success/)
+  const { status, out, err } = await start(['-log-format', 'json', '-log-level', 'debug', '--on-conflict=skip', '--repair=false', `file:${source}`, `file:${target}`])
+  t.equal(status, 8)
+  t.equal(out, '')
+  const lines = err.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, unknown>)
+  const ofKeys = lines.filter((line) => 'path' in line).sort((a, b) => ((a['path'] as string) < (b['path'] as string) ? -1 : 1))
+  const passed = (key: string): object => ({ '@level': 'debug', '@message': 'passed over key', 'path': key, 'outcome': 'identical', '@timestamp': String })
+  t.match(ofKeys, [passed('dir0/k0'), { '@level': 'debug', '@message': 'failed key', 'path': 'dir1/bad', 'outcome': 'corrupt', 'reason': /\w/ }, passed('dir1/k1'), passed('dir2/k2')])
+  t.match(lines.at(-1), { '@level': 'info', '@message': 'migration ended', 'keys': 4, 'identical': 3, 'corrupt': 1, 'interrupted': false })
+  const fresh = await start(['-log-format=json', '-log-level=debug', '--match=dir0/*', `file:${source}`, 'memory:'])
+  t.equal(fresh.status, 0)
+  t.match(fresh.err.split('\n').filter((line) => line.includes('"path"')).map((line) => JSON.parse(line) as unknown), [{ '@message': 'copied key', 'path': 'dir0/k0' }])
 })

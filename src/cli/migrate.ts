@@ -6,7 +6,7 @@
  * The first SIGINT or SIGTERM lets what is under way end and saves the checkpoint; the second ends the process.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { conversion, sameEntry } from '../backends/convert.js'
 import { withoutPassword } from '../backends/url.js'
@@ -16,6 +16,7 @@ import { TransferError } from '../transfer/copy.js'
 import type { Fingerprint } from '../transfer/fingerprint.js'
 import { readJournalHead } from '../transfer/journal.js'
 import { LockedError } from '../transfer/lock.js'
+import { makeFolder } from '../transfer/make-folder.js'
 import { Migration, PreflightError, type MigrationResult } from '../transfer/migration.js'
 import { FAILURES } from '../transfer/report.js'
 import { keyText, StoreError, type Entry, type Store } from '../transfer/store.js'
@@ -70,6 +71,12 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
   const target = storeOfEnd(ends.destination, { ...passwordOptions('destination', ends.destination), ...chunkOptions(ends.destination, flags) })
   // Better now than when all is copied.
   if (flags.report !== undefined) asUsage(() => writeReport(flags.report ?? '', {}))
+  const { state } = flags
+  if (state !== undefined) {
+    await makeFolder(state, 0o700).catch((error: Error) => {
+      throw new UsageError(`--state: can not make the folder ${state}: ${error.message}`)
+    })
+  }
   const display = new MigrateDisplay({ level: flags.logLevel, format: flags.logFormat, isDryRun: isDry(flags) })
   for (const warning of ends.warnings) display.note('warning', warning)
   const stop = new AbortController()
@@ -95,7 +102,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     return conclude(flags, result, `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`)
   } catch (error) {
     display.close()
-    return explain(error, stop.signal.aborted)
+    return explain(error, stop.signal.aborted, verb)
   } finally {
     display.close()
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
@@ -109,7 +116,6 @@ function chunkOptions({ backend }: MigrateEnd, { chunkBytes }: MigrateFlags): Mi
 }
 
 function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, target: Store, display: MigrateDisplay, signal: AbortSignal): Migration {
-  if (flags.state !== undefined) mkdirSync(flags.state, { recursive: true, mode: 0o700 })
   const { choice, sourceName } = selectionOf(flags)
   const keys = [flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo]
   const task = nameOf([source.label, target.label, ...keys, flags.onConflict])
@@ -196,8 +202,8 @@ function writeReport(file: string, content: object): void {
   }
 }
 
-function explain(error: unknown, interrupted: boolean): number {
-  const say = (text: string): void => { process.stderr.write(`keyferry migrate: ${text}\n`) }
+function explain(error: unknown, interrupted: boolean, verb: string): number {
+  const say = (text: string): void => { process.stderr.write(`keyferry ${verb}: ${text}\n`) }
   if (error instanceof LockedError) {
     say(error.message)
     return EXIT.locked
@@ -211,7 +217,7 @@ function explain(error: unknown, interrupted: boolean): number {
   say(cause.message)
   if (interrupted) return EXIT.interrupted
   if (isUsage(cause)) return EXIT.usage
-  if (cause.fault === 'unreachable' && error instanceof TransferError) return error.side === 'source' ? EXIT.sourceUnreachable : EXIT.destinationUnreachable
+  if ((cause.fault === 'unreachable' || cause.fault === 'absent') && error instanceof TransferError) return error.side === 'source' ? EXIT.sourceUnreachable : EXIT.destinationUnreachable
   return EXIT.failed
 }
 

@@ -138,13 +138,19 @@ export class Migration {
     }
   }
 
-  /** A dry run creates nothing: where there is no folder or table yet, the target is taken as empty. */
+  /** A dry run creates nothing: where there is no file, folder or table yet, the target is taken as empty. */
   async #openTarget(): Promise<void> {
-    if (!this.options.dryRun) return this.#at('target', () => this.target.open('write'))
+    const { target } = this
+    if (!this.options.dryRun) return this.#at('target', () => target.open('write'))
+    if (target.traits.startsOver === true) {
+      // What is there is replaced as a whole.
+      this.target = { ...emptyLike(target), preflight: async (access) => (await target.preflight?.(access)) ?? [] }
+      return
+    }
     try {
       await this.target.open('read')
     } catch (error) {
-      if (!(error instanceof StoreError) || error.fault !== 'usage') throw error instanceof StoreError ? new TransferError('target', error) : error
+      if (!(error instanceof StoreError) || (error.fault !== 'usage' && error.fault !== 'absent')) throw error instanceof StoreError ? new TransferError('target', error) : error
       this.options.listener?.note?.('info', `the destination is taken as empty: ${error.message}`)
       this.target = emptyLike(this.target)
     }

@@ -60,6 +60,8 @@ export class EntryError extends Error {
 export type StoreFault =
   /** No connection, or it broke and trying again did not help. Worth a later attempt. */
   | 'unreachable'
+  /** There is no such file, folder or table. */
+  | 'absent'
   /** Password, certificate or permission refused. */
   | 'denied'
   /** The configuration is wrong: an unknown option, a missing one, a bad value. */

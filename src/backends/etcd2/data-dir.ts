@@ -77,7 +77,7 @@ async function reading<T>(folder: string, list: (folder: string) => Promise<T>):
     if (error instanceof StoreError) throw error
     const { code, message } = error as NodeJS.ErrnoException
     const reason = code === 'ENOENT' ? `${folder} does not exist; data_dir must be what etcd was started with as --data-dir` : `${folder} can not be read: ${message}`
-    throw new StoreError(code === 'EACCES' || code === 'EPERM' ? 'denied' : 'usage', reason, { cause: error })
+    throw new StoreError(code === 'EACCES' || code === 'EPERM' ? 'denied' : code === 'ENOENT' ? 'absent' : 'usage', reason, { cause: error })
   }
 }
 

@@ -13,6 +13,7 @@ import { access, link, mkdir, rmdir, stat, statfs, unlink } from 'node:fs/promis
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { monotonicMs } from '../../clock.js'
+import { makeFolder } from '../../transfer/make-folder.js'
 import {
   EntryError, StoreError, keyText,
   type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome,
@@ -60,7 +61,7 @@ export class FileStore implements Store {
     if (access === 'write') await this.#makeRoot()
     const found = await stat(this.folder).catch((error: NodeJS.ErrnoException) => error)
     if (found instanceof Error) {
-      if (found.code === 'ENOENT') throw new StoreError('usage', `${this.label}: there is no such folder; look at the option 'path'`)
+      if (found.code === 'ENOENT') throw new StoreError('absent', `${this.label}: there is no such folder; look at the option 'path'`)
       throw this.#fault(found, 'look at the folder')
     }
     if (!found.isDirectory()) throw new StoreError('usage', `${this.label} is a file, and the layout needs a folder; look at the option 'path'`)
@@ -68,11 +69,10 @@ export class FileStore implements Store {
 
   /** Durable as what is written into it: each folder that was made is known to the one around it. */
   async #makeRoot(): Promise<void> {
-    const first = await mkdir(this.folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    const made = await makeFolder(this.folder, 0o700).catch((error: NodeJS.ErrnoException) => {
       throw this.#fault(error, 'create the folder')
     })
-    if (first === undefined) return
-    for (let { folder } = this; folder.length >= first.length; folder = path.dirname(folder)) await this.#syncFolder(Buffer.from(path.dirname(folder)))
+    for (const folder of made) await this.#syncFolder(Buffer.from(path.dirname(folder)))
   }
 
   async close(): Promise<void> {
