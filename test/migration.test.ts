@@ -66,6 +66,35 @@ t.test('a resumed copy begins behind the watermark', async (t) => {
   t.same(await contentOf(inner), await contentOf(source))
 })
 
+t.test('a run that goes on meets again what could not be copied', async (t) => {
+  const source = await filled(1000)
+  const inner = new MemoryStore(undefined, false)
+  let crashes = 0
+  const refused = new TroubledStore(inner, { before: (what, count) => { if (what === 'write' && count > 60 && crashes++ === 0) throw new StoreError('refused', 'crash') } }, { valueBytesMax: 12 })
+  await source.write([entry('key:000300', 'too large for it')], 'replace')
+  await t.rejects(migration(source, refused).run(), { message: 'crash' })
+  await source.open()
+  const { report } = await migration(source, new TroubledStore(inner, NO_TROUBLE)).run()
+  t.ok(report.keys > 650 && report.keys < 1000, `${report.keys} keys were left`)
+  t.same(await contentOf(inner), await contentOf(source))
+})
+
+t.test('a checkpoint beside a target that has lost what it says', async (t) => {
+  const stateFolder = temporaryFolder(t)
+  for (const isEmptied of [false, true]) {
+    const source = await filled(1000)
+    const inner = new MemoryStore(undefined, false)
+    await t.rejects(migration(source, new TroubledStore(inner, { before: (what, count) => { if (what === 'write' && count > 60) throw new StoreError('refused', 'crash') } }), { stateFolder }).run(), { message: 'crash' })
+    const notes: string[] = []
+    const target = isEmptied ? new MemoryStore(undefined, false) : inner
+    await source.open()
+    const { report } = await migration(source, target, { stateFolder, listener: { note: (_, text) => notes.push(text) } }).run()
+    t.equal(report.keys === 1000, isEmptied)
+    t.match(notes.join(), isEmptied ? /does not have the key at which an earlier run .* stopped: beginning at the first one/ : /going on behind its last key/)
+    t.same(await contentOf(target), await contentOf(source))
+  }
+})
+
 t.test('the first failure is the one that is told', async (t) => {
   const target = new TroubledStore(new MemoryStore(undefined, false), {
     async before(what, count) {

@@ -1,7 +1,7 @@
 /**
  * Work over connections of a pool that may break: each piece of work has a connection for itself and a time-out; a broken
  * connection is thrown away and the work tried again on another, with growing pauses. So work must be harmless to repeat;
- * it is told which attempt it is.
+ * it is told which attempt it is. Work that has had no answer in time is not tried again here.
  */
 import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,8 +9,9 @@ import { StoreError } from '../transfer/store.js'
 
 /** Pauses before the second attempt, the third, ... */
 const PAUSES_MS = [50, 300, 1500]
-/** Longer takes no single request, not even of the largest values. */
-const REQUEST_TIMEOUT_MS = 60_000
+
+/** A server that hangs does so on the next connection as well. */
+class NoAnswer extends StoreError {}
 
 /** Where connections come from. */
 export interface ConnectionPool<C> {
@@ -25,6 +26,7 @@ export class Connections<C> {
   /** `faultOf` makes a StoreError or EntryError of what the driver throws; 'unreachable' is what is tried again. */
   constructor(
     private readonly label: string,
+    private readonly timeoutMs: number,
     private readonly pool: ConnectionPool<C>,
     private readonly faultOf: (error: unknown) => Error,
   ) {
@@ -38,7 +40,7 @@ export class Connections<C> {
       try {
         return await this.once(work, attempt)
       } catch (error) {
-        if (!(error instanceof StoreError) || error.fault !== 'unreachable' || attempt === PAUSES_MS.length) throw error
+        if (!(error instanceof StoreError) || error.fault !== 'unreachable' || error instanceof NoAnswer || attempt === PAUSES_MS.length) throw error
       }
       await pause(PAUSES_MS[attempt], undefined, { signal: this.#closing.signal }).catch(() => undefined)
     }
@@ -79,8 +81,9 @@ export class Connections<C> {
 
   #within<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this.#closing
+    const { timeoutMs } = this
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(() => reject(new StoreError('unreachable', `${this.label} has not answered for ${REQUEST_TIMEOUT_MS / 1000} s; look at its load and at locks`))), REQUEST_TIMEOUT_MS)
+      const timer = setTimeout(() => settle(() => reject(new NoAnswer('unreachable', `${this.label} has not answered for ${timeoutMs % 1000 === 0 ? `${timeoutMs / 1000} s` : `${timeoutMs} ms`}; look at its load and at locks`))), timeoutMs)
       const onClose = (): void => settle(() => reject(new StoreError('refused', `${this.label} is closed`)))
       const settle = (finish: () => void): void => {
         clearTimeout(timer)

@@ -26,29 +26,32 @@ export interface Keeper {
 /** Keeps them in a file of this folder, which must exist. */
 export function folderKeeper(folder: string): Keeper {
   const file = path.join(folder, 'checkpoint.json')
+  const save = async (bytes: Buffer): Promise<void> => {
+    const beside = `${file}.temp`
+    const handle = await open(beside, 'w', 0o600)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(beside, file)
+    // The name must survive a crash too.
+    const entry = await open(folder, 'r')
+    try {
+      await entry.sync()
+    } finally {
+      await entry.close()
+    }
+  }
   return {
     load: () => readFile(file).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined
       throw new StoreError('refused', `can not read the checkpoint ${file}: ${error.message}`, { cause: error })
     }),
-    async save(bytes) {
-      const beside = `${file}.temp`
-      const handle = await open(beside, 'w', 0o600)
-      try {
-        await handle.writeFile(bytes)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await rename(beside, file)
-      // The name must survive a crash too.
-      const entry = await open(folder, 'r')
-      try {
-        await entry.sync()
-      } finally {
-        await entry.close()
-      }
-    },
+    save: (bytes) => save(bytes).catch((error: Error) => {
+      throw new StoreError('refused', `can not write ${file}: ${error.message}`, { cause: error })
+    }),
     clear: () => rm(file, { force: true }),
   }
 }
@@ -81,6 +84,7 @@ export class Checkpoint {
   #saving: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failure: unknown
+  #stands = false
 
   constructor(
     readonly keeper: Keeper,
@@ -103,8 +107,14 @@ export class Checkpoint {
     }
   }
 
+  /** A key could not be copied: a run that goes on is to meet it again, so the mark stays where it is from now on. */
+  stay(): void {
+    this.#stands = true
+  }
+
   /** Notes a watermark; it is saved within a second, the latest one only. */
   note(mark: KeyRef): void {
+    if (this.#stands) return
     this.#latest = mark
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined

@@ -16,7 +16,7 @@ import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
-import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
+import { FAILURES, OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { compareKeys, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
 const WRITTEN: readonly Outcome[] = ['created', 'overwritten']
@@ -267,13 +267,12 @@ export class Migration {
     const told: Listener = {
       ...(listener?.progress !== undefined && { progress: (progress) => listener.progress?.(progress) }),
       ...(listener?.note !== undefined && { note: (level, text) => listener.note?.(level, text) }),
-      ...((listener?.key !== undefined || plan !== undefined) && {
-        key: (ref, outcome, reason) => {
-          // Those that would be written are noted with what the target has, below.
-          if (!WRITTEN.includes(outcome)) plan?.planned(ref, outcome)
-          listener?.key?.(ref, outcome, reason)
-        },
-      }),
+      key: (ref, outcome, reason) => {
+        if (FAILURES.includes(outcome)) this.#checkpoint?.stay()
+        // Those that would be written are noted with what the target has, below.
+        if (!WRITTEN.includes(outcome)) plan?.planned(ref, outcome)
+        listener?.key?.(ref, outcome, reason)
+      },
     }
     const total = await this.source.count?.().catch(() => undefined)
     return {
@@ -297,12 +296,22 @@ export class Migration {
   /** Where an earlier run of the same task stopped. */
   async #resume(): Promise<KeyRef | undefined> {
     const { dryRun, unordered, stateFolder, owner, nowMs } = this.options
-    if (dryRun || unordered || (stateFolder === undefined && !this.#keepsState)) return undefined
+    if (dryRun || unordered || this.target.traits.startsOver === true || (stateFolder === undefined && !this.#keepsState)) return undefined
     const keeper = stateFolder === undefined ? storeKeeper(this.target, this.forms.bytesOf) : folderKeeper(stateFolder)
     this.#checkpoint = new Checkpoint(keeper, owner.task, nowMs, (error) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
     const mark = await this.#at('target', () => (this.#checkpoint as Checkpoint).load())
+    if (mark !== undefined && stateFolder !== undefined && !(await this.#hasArrived(mark))) {
+      this.#warn('the destination does not have the key at which an earlier run of this migration stopped: beginning at the first one')
+      return undefined
+    }
     if (mark !== undefined) this.options.listener?.note?.('info', 'an earlier run of this migration got part of the way: going on behind its last key')
     return mark
+  }
+
+  /** A checkpoint beside the target may say more than the target has, when that was emptied or restored. */
+  async #hasArrived(mark: KeyRef): Promise<boolean> {
+    const [found] = await this.#at('target', () => this.target.read([this.options.choice.rename?.(mark) ?? mark]))
+    return found !== undefined
   }
 
   async #copying(copy: Copy, pages: AsyncIterable<readonly KeyRef[]>): Promise<Report> {

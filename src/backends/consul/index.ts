@@ -1,7 +1,8 @@
 /** Backend `consul`: Consul's key-value store, with the options of Vault's stanza of that name and Vault's layout. */
 import { StoreError } from '../../transfer/store.js'
 import { optionOf, type Backend, type StoreOptions } from '../backend.js'
-import { addressesOf, durationOf, HttpClient, queryOf, TLS_OPTIONS, tlsOf } from '../http-client.js'
+import { durationOf } from '../duration.js'
+import { addressesOf, HttpClient, queryOf, TLS_OPTIONS, tlsOf } from '../http-client.js'
 import { ConsulStore } from './store.js'
 
 /** All keys of a path come in one answer, which must be read as one text. */

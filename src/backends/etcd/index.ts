@@ -4,7 +4,8 @@
  */
 import { StoreError } from '../../transfer/store.js'
 import { optionOf, type Backend, type StoreOptions } from '../backend.js'
-import { addressesOf, durationOf, HttpClient, TLS_OPTIONS, tlsOf } from '../http-client.js'
+import { durationOf } from '../duration.js'
+import { addressesOf, HttpClient, TLS_OPTIONS, tlsOf } from '../http-client.js'
 import { Gateway } from './gateway.js'
 import { EtcdStore } from './store.js'
 

@@ -4,7 +4,8 @@
  */
 import { StoreError, type Store } from '../../transfer/store.js'
 import { optionOf, type Backend, type StoreOptions } from '../backend.js'
-import { addressesOf, durationOf, HttpClient, queryOf, TLS_OPTIONS, tlsOf } from '../http-client.js'
+import { durationOf } from '../duration.js'
+import { addressesOf, HttpClient, queryOf, TLS_OPTIONS, tlsOf } from '../http-client.js'
 import { flagOf } from '../option-flag.js'
 import { Etcd2Store } from './store.js'
 import { TransformedStore } from './transformed.js'

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { StoreError } from '../../transfer/store.js'
 import { numberOf, optionOf, type Backend, type StoreOptions } from '../backend.js'
+import { durationOf } from '../duration.js'
 import { decodePart, parseUrl, queryOptions } from '../url.js'
 import { MysqlStore } from './store.js'
 
@@ -20,6 +21,7 @@ export const backend: Backend = {
     { name: 'table', summary: 'the table, created when missing', default: 'vault' },
     { name: 'tls_ca_file', summary: 'certificates of the authorities that may vouch for the server; the connection is encrypted then' },
     { name: 'plaintext_connection_allowed', summary: "'true': no warning about a connection that is not encrypted", default: 'false' },
+    { name: 'request_timeout', summary: 'how long an answer may take', default: '60s' },
     { name: 'max_parallel', summary: 'the most connections', default: '128' },
     { name: 'max_idle_connections', summary: 'connections that are kept when there is nothing to do' },
     { name: 'max_connection_lifetime', summary: 'taken for the sake of old files; without effect here' },
@@ -49,6 +51,7 @@ export const backend: Backend = {
       table: text('table'),
       ca: caFile === '' ? undefined : readOption('tls_ca_file', caFile),
       plaintextAllowed: text('plaintext_connection_allowed') === 'true',
+      requestTimeoutMs: durationOf(backend, options, 'request_timeout'),
       maxParallel: numberOf(backend, options, 'max_parallel') as number,
       maxIdle: numberOf(backend, options, 'max_idle_connections', 0),
     })

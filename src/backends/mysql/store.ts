@@ -33,6 +33,7 @@ export interface MysqlSettings {
   /** Certificates of authorities; undefined: not encrypted. */
   readonly ca: string | undefined
   readonly plaintextAllowed: boolean
+  readonly requestTimeoutMs: number
   readonly maxParallel: number
   readonly maxIdle: number | undefined
 }
@@ -80,7 +81,7 @@ export class MysqlStore implements Store {
     // A connection that ends is replaced when the next one is needed; work that is under way on it hears of it by itself.
     pool.on('connection', (connection) => connection.on('error', () => undefined))
     this.#pool = pool
-    const connections = new Connections(this.label, {
+    const connections = new Connections(this.label, this.settings.requestTimeoutMs, {
       take: () => pool.getConnection(),
       give: (connection, broken) => broken ? connection.destroy() : connection.release(),
     }, (error) => faultOf(this.label, error))

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { StoreError } from '../../transfer/store.js'
 import { numberOf, optionOf, type Backend } from '../backend.js'
+import { durationOf } from '../duration.js'
 import { parseConnection } from './connection-url.js'
 import { PostgresqlStore } from './store.js'
 
@@ -17,6 +18,7 @@ export const backend: Backend = {
     { name: 'password_file', summary: 'a file with nothing but the password, instead of one in connection_url, PGPASSWORD or ~/.pgpass' },
     { name: 'table', summary: 'the table, created when missing', default: 'vault_kv_store' },
     { name: 'skip_create_table', summary: "'true': a missing table is an error", default: 'false' },
+    { name: 'request_timeout', summary: 'how long an answer may take', default: '60s' },
     { name: 'max_parallel', summary: 'the most connections', default: '128' },
     { name: 'max_idle_connections', summary: 'taken for the sake of old files; idle connections end after a minute' },
     { name: 'ha_enabled', summary: 'taken for the sake of old files; the table of locks is not copied' },
@@ -43,6 +45,7 @@ export const backend: Backend = {
       connection,
       table: text('table'),
       createsTable: text('skip_create_table') !== 'true',
+      requestTimeoutMs: durationOf(backend, options, 'request_timeout'),
       maxParallel: numberOf(backend, options, 'max_parallel') as number,
     })
   },

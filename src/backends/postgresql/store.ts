@@ -26,6 +26,7 @@ export interface PostgresqlSettings {
   readonly connection: PostgresqlAddress
   readonly table: string
   readonly createsTable: boolean
+  readonly requestTimeoutMs: number
   readonly maxParallel: number
 }
 
@@ -85,7 +86,7 @@ export class PostgresqlStore implements Store {
     pool.on('error', () => undefined)
     pool.on('connect', (client) => client.on('error', () => undefined))
     this.#pool = pool
-    const connections = new Connections<PoolClient>(this.label, {
+    const connections = new Connections<PoolClient>(this.label, this.settings.requestTimeoutMs, {
       take: () => pool.connect(),
       give: (client, broken) => client.release(broken),
     }, (error) => faultOf(this.label, error))

@@ -109,6 +109,7 @@ class ClusterStore implements Store {
 
   async remove(keys: readonly KeyRef[]): Promise<void> {
     await this.#route<KeyRef, undefined>(keys, (node, some, asking) => node.run(0, async (connection) => {
+      node.acknowledged.forget(some)
       const writer = RequestWriter.take()
       for (const { key } of some) {
         if (asking) writer.fixed(ASKING)

@@ -9,6 +9,7 @@
 import { monotonicMs } from '../../clock.js'
 import { LinkFault } from '../../transfer/outcome.js'
 import { StoreError } from '../../transfer/store.js'
+import { Acknowledged } from './acknowledged.js'
 import { Connection, type Endpoint, type ServerFacts } from './connection.js'
 import { Refusal } from './reply-reader.js'
 
@@ -36,6 +37,7 @@ export class Connections {
   #closed = false
   #everOpen = false
   #facts: ServerFacts | undefined
+  readonly acknowledged = new Acknowledged()
 
   /**
    * `label` is what messages call the server; `atMost` how many connections are opened; `onFault` is asked before work is

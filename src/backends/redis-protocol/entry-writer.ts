@@ -57,8 +57,11 @@ const NO_EXPIRY = Buffer.from('$1\r\n0\r\n')
  * answered; those of this call are added when it fails. `asking`: into slots that are being moved there.
  */
 export async function writeEntries(connections: Connections, db: number, entries: readonly Entry[], policy: ConflictPolicy, options: WriterOptions, doubtful = new Set<Entry>(), asking = false): Promise<WriteResult[]> {
+  const { acknowledged, facts: { runId } } = connections
+  acknowledged.check()
   const job = new WriteJob(entries, policy, options, doubtful, asking)
   await connections.run(db, (connection) => job.attempt(connection))
+  await acknowledged.note(connections, db, entries, (i) => job.results[i] === 'written', runId)
   return job.results as WriteResult[]
 }
 

@@ -112,6 +112,7 @@ class RedisStore implements Store {
   }
 
   async remove(keys: readonly KeyRef[]): Promise<void> {
+    this.#connections.acknowledged.forget(keys)
     await eachDatabase(keys, async (db, some) => {
       await this.#connections.run(db, async (connection) => {
         const reply = await connection.call(['UNLINK', ...some.map(({ key }) => key)])
