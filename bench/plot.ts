@@ -37,10 +37,11 @@ function rowOf(result: Result): Row | undefined {
   const { must, goal, values, against, ratio } = result
   if (must === undefined || goal === undefined || values.keyferry === undefined) return undefined
   if (against === 'limit') {
-    return { label: result.name, ratio: must / Math.max(values.keyferry, 1e-9), must: 1, goal: must / goal, note: `${formatNumber(values.keyferry)} ${result.unit}`, verdict: result.verdict }
+    const turn = (value: number): number => (result.better === 'lower' ? must / Math.max(value, 1e-9) : value / must)
+    return { label: result.name, ratio: turn(values.keyferry), must: 1, goal: turn(goal), note: `${formatNumber(values.keyferry)} ${result.unit}`, verdict: result.verdict }
   }
   if (ratio === undefined) return undefined
-  return { label: result.name, ratio, must, goal, note: `${ratio.toFixed(2)} x`, verdict: result.verdict }
+  return { label: result.name, ratio, must, goal, note: `${ratio.toFixed(2)} x${result.rival === undefined ? '' : ` ${result.rival}`}`, verdict: result.verdict }
 }
 
 const COLOURS = { goal: '#2a9d6f', must: '#4c78a8', below: '#d1603d' }

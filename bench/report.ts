@@ -11,7 +11,7 @@ import { formatNumber, type Result } from './sheet.js'
 export function table(results: readonly Result[], where: Circumstances): string {
   const versions = Object.entries(where.versions).map(([name, version]) => `${name} ${version}`).join(', ')
   const lines = [
-    `Measured ${where.date}: ${versions}, Node ${where.node}; ${where.cpu}, ${where.cores} cores, ${where.memoryGb} GB, ${where.system}, load average ${where.loadAverage} at the start. Medians; the servers take turns. A ratio above 1 is better than redis-server.`,
+    `Measured ${where.date}: ${versions}, Node ${where.node}; ${where.cpu}, ${where.cores} cores, ${where.memoryGb} GB, ${where.system}, load average ${where.loadAverage} at the start. Medians; the servers take turns. A ratio above 1 is better than redis-server, or than who is named in its place.`,
     '',
     '| figure | keyferry | redis | valkey | unit | ratio | must | goal | |',
     '|---|---:|---:|---:|---|---:|---:|---:|---|',
@@ -20,9 +20,9 @@ export function table(results: readonly Result[], where: Circumstances): string 
     const cell = (value: number | undefined): string => (value === undefined ? '' : formatNumber(value))
     const { values } = result
     const ratio = result.ratio === undefined ? '' : result.ratio.toFixed(2)
-    const bar = (value: number | undefined): string => (value === undefined ? '' : `${result.against === 'limit' ? '≤ ' : ''}${formatNumber(value)}`)
+    const bar = (value: number | undefined): string => (value === undefined ? '' : `${result.against === 'ratio' ? '' : result.better === 'lower' ? '≤ ' : '≥ '}${formatNumber(value)}`)
     const verdict = result.verdict === undefined ? '' : { goal: 'goal', must: 'ok', below: '**below**' }[result.verdict]
-    lines.push(`| ${result.name} | ${cell(values.keyferry)} | ${cell(values.redis)} | ${cell(values.valkey)} | ${result.unit} | ${ratio} | ${bar(result.must)} | ${bar(result.goal)} | ${verdict} |`)
+    lines.push(`| ${result.name} | ${cell(values.keyferry)} | ${cell(values.redis)}${result.rival === undefined ? '' : ` (${result.rival})`} | ${cell(values.valkey)} | ${result.unit} | ${ratio} | ${bar(result.must)} | ${bar(result.goal)} | ${verdict} |`)
   }
   return `${lines.join('\n')}\n`
 }

@@ -15,10 +15,12 @@ export interface Figure {
   unit: string
   better: 'lower' | 'higher'
   /**
-   * What it is held against: `ratio` to redis-server, or `limit`, an absolute number that must not be exceeded.
-   * A figure without `must` is there for information.
+   * What it is held against: `ratio` to redis-server, or `limit`, an absolute number: what is better lower must not exceed it,
+   * what is better higher must reach it. A figure without `must` is there for information.
    */
   against: 'ratio' | 'limit'
+  /** Who stands in the place of redis-server (role 'redis'), where it is somebody else. */
+  rival?: string
   must?: number
   goal?: number
 }
@@ -44,7 +46,7 @@ export class Sheet {
       this.figures.set(figure.name, entry)
     }
     entry.samples[role].push(value)
-    this.log(`  ${figure.name.padEnd(56)} ${role.padEnd(9)} ${formatNumber(value).padStart(10)} ${figure.unit}`)
+    this.log(`  ${figure.name.padEnd(56)} ${(role === 'redis' ? (figure.rival ?? role) : role).padEnd(9)} ${formatNumber(value).padStart(10)} ${figure.unit}`)
   }
 
   results(): Result[] {
@@ -61,7 +63,8 @@ export class Sheet {
 function judge(figure: Figure, keyferry: number | undefined, ratio: number | undefined): Result['verdict'] {
   const { must, goal } = figure
   if (must === undefined || keyferry === undefined) return undefined
-  const reaches = (bar: number): boolean => (figure.against === 'limit' ? keyferry <= bar : ratio !== undefined && ratio >= bar)
+  const within = (bar: number): boolean => (figure.better === 'lower' ? keyferry <= bar : keyferry >= bar)
+  const reaches = (bar: number): boolean => (figure.against === 'limit' ? within(bar) : ratio !== undefined && ratio >= bar)
   if (goal !== undefined && reaches(goal)) return 'goal'
   return reaches(must) ? 'must' : 'below'
 }

@@ -1,32 +1,28 @@
 /**
  * `keyferry migrate` from server to server, against redis-server moving the same keys itself (MIGRATE COPY, batches of
- * 1,000), and from a data directory of etcd's v2 API into a running etcd. The program runs as users run it, in a process of
- * its own; its rate is that of its own report, its memory the peak of the process.
+ * 1,000), from a data directory of etcd's v2 API into a running etcd, and into SQL servers (storage-sql.ts). The program runs as
+ * users run it, in a process of its own; its rate is that of its own report, its memory the peak of the process.
  */
-import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { rmSync } from 'node:fs'
 import { WalWriter } from '../test/etcd-wal-writer.js'
 import { skipWithoutEtcd, startEtcd } from '../test/peers-etcd.js'
-import { peakRssBytes, type Peer } from '../test/peers.js'
+import type { Peer } from '../test/peers.js'
 import { fill, strings, verify } from './dataset.js'
 import { migrateRequest } from './migrate.js'
+import { runMigrate } from './program.js'
 import { scaled, startRole, type Bench } from './servers.js'
 import type { Figure } from './sheet.js'
+import { storageSql } from './storage-sql.js'
 import { Wire } from './wire.js'
 
-const PROGRAM = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url))
 const KEYS = 1_000_000
 const BATCH = 1000
 const ETCD_KEYS = 100_000
-const SAMPLE_MS = 20
 
 const COPY: Figure = { name: 'keyferry migrate redis: redis:, 1 M keys of 100 B', unit: 'keys/s', better: 'higher', against: 'ratio', must: 1, goal: 1.8 }
-const VERIFY: Figure = { name: 'The same with --verify full: the comparison alone', unit: 'keys/s', better: 'higher', against: 'ratio' }
+const VERIFY: Figure = { name: 'The same with --verify full: the comparison alone', unit: 'keys/s', better: 'higher', against: 'ratio', rival: 'its copy', must: 0.5 }
 const MEMORY: Figure = { name: 'keyferry migrate redis: redis:, 1 M keys: memory of the process', unit: 'MB', better: 'lower', against: 'limit', must: 150 }
-const ETCD: Figure = { name: 'keyferry migrate etcd2: etcd:, 100 B values', unit: 'keys/s', better: 'higher', against: 'ratio' }
+const ETCD: Figure = { name: 'keyferry migrate etcd2: etcd:, 100 B values', unit: 'keys/s', better: 'higher', against: 'limit', must: 15_000 }
 
 export async function storage(bench: Bench): Promise<void> {
   const dataset = strings(100)
@@ -36,10 +32,11 @@ export async function storage(bench: Bench): Promise<void> {
     await fill(from.port, dataset, count)
     for (let round = 0; round < bench.rounds; round++) {
       await flush(to)
-      const copied = await run([`redis://127.0.0.1:${from.port}`, `redis://127.0.0.1:${to.port}`, '--verify', 'full'])
+      const copied = await runMigrate([`redis://127.0.0.1:${from.port}`, `redis://127.0.0.1:${to.port}`, '--verify', 'full'])
       await verify(to.port, dataset, count)
       bench.sheet.record(COPY, 'keyferry', (count / copied.report.report.elapsedMs) * 1000)
       bench.sheet.record(VERIFY, 'keyferry', (count / copied.report.comparison.elapsedMs) * 1000)
+      bench.sheet.record(VERIFY, 'redis', (count / copied.report.report.elapsedMs) * 1000)
       bench.sheet.record(MEMORY, 'keyferry', copied.peakBytes / 1e6)
       await flush(to)
       bench.sheet.record(COPY, 'redis', await moveWithRedis(from, to, count, (i) => dataset.key(i)))
@@ -48,7 +45,10 @@ export async function storage(bench: Bench): Promise<void> {
     await from.stop()
     await to.stop()
   }
-  if (skipWithoutEtcd() === false) await etcd(bench)
+  const withoutEtcd = skipWithoutEtcd()
+  if (withoutEtcd === false) await etcd(bench)
+  else bench.log(`  skipped: ${withoutEtcd}`)
+  await storageSql(bench)
 }
 
 async function etcd(bench: Bench): Promise<void> {
@@ -59,7 +59,7 @@ async function etcd(bench: Bench): Promise<void> {
   log.save()
   const peer = await startEtcd()
   try {
-    const { report } = await run([`etcd2:${log.folder}`, peer.url])
+    const { report } = await runMigrate([`etcd2:${log.folder}`, peer.url])
     bench.sheet.record(ETCD, 'keyferry', (count / report.report.elapsedMs) * 1000)
   } finally {
     await peer.stop()
@@ -71,32 +71,6 @@ async function flush(peer: Peer): Promise<void> {
   const wire = await Wire.connect(peer.port)
   await wire.call('FLUSHALL')
   wire.close()
-}
-
-interface Ran {
-  readonly report: { readonly report: { readonly elapsedMs: number }; readonly comparison: { readonly elapsedMs: number } }
-  readonly peakBytes: number
-}
-
-/** Runs the program; throws when it does not end well. */
-async function run(words: readonly string[]): Promise<Ran> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'keyferry-storage-'))
-  const file = path.join(folder, 'report')
-  const child = spawn(process.execPath, [PROGRAM, 'migrate', '--report', file, '-log-level=warn', ...words], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let err = ''
-  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString() })
-  let peakBytes = 0
-  const sampling = setInterval(() => {
-    if (child.pid !== undefined && existsSync(`/proc/${child.pid}/status`)) peakBytes = Math.max(peakBytes, peakRssBytes(child.pid))
-  }, SAMPLE_MS)
-  try {
-    const status = await new Promise<number | null>((done) => { child.once('close', done) })
-    if (status !== 0) throw new Error(`keyferry migrate ended with ${status}: ${err}`)
-    return { report: JSON.parse(readFileSync(file, 'utf8')) as Ran['report'], peakBytes }
-  } finally {
-    clearInterval(sampling)
-    rmSync(folder, { recursive: true, force: true })
-  }
 }
 
 /** The same keys by redis-server's own command; keys per second. They stay at the source: it is asked for copies. */

@@ -55,16 +55,19 @@ export function skipWithoutSql(name: SqlPeerName): string | false {
   return reason
 }
 
-/** Starts a server and waits until it takes connections. Whoever starts it stops it. */
-export async function startSql(name: SqlPeerName): Promise<SqlPeer> {
+/**
+ * Starts a server and waits until it takes connections. Whoever starts it stops it. A test wants it quick; `asInstalled`, for
+ * a benchmark: durable, on a disk, with the memory and the log that it has by default.
+ */
+export async function startSql(name: SqlPeerName, asInstalled = false): Promise<SqlPeer> {
   // MariaDB writes its first tables durably, each: five seconds on a disk.
-  const folder = mkdtempSync(path.join(name === 'mariadb' ? quickFolder() : tmpdir(), `keyferry-${name}-`))
+  const folder = mkdtempSync(path.join(name === 'mariadb' && !asInstalled ? quickFolder() : tmpdir(), `keyferry-${name}-`))
   const port = await freePort()
   const data = path.join(folder, 'data')
   const [certificate, key] = [path.join(folder, 'certificate.pem'), path.join(folder, 'key.pem')]
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=keyferry',
     '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate], { stdio: 'pipe' })
-  const run = name === 'mariadb' ? prepareMariadb(folder, data, port) : preparePostgresql(folder, data, port)
+  const run = name === 'mariadb' ? prepareMariadb(folder, data, port, asInstalled) : preparePostgresql(folder, data, port, asInstalled)
   const child = spawn(run[0], run.slice(1), { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
   let output = ''
@@ -95,9 +98,10 @@ export async function startSql(name: SqlPeerName): Promise<SqlPeer> {
   return { port, pid: child.pid ?? -1, user: name === 'mariadb' ? 'ferry' : 'postgres', password: PASSWORD, certificate, key, output: () => output, stop }
 }
 
-function prepareMariadb(folder: string, data: string, port: number): string[] {
+function prepareMariadb(folder: string, data: string, port: number, asInstalled: boolean): string[] {
   const user = isRoot ? ['--user=root'] : []
-  const small = ['--innodb-log-file-size=4M']
+  const small = asInstalled ? [] : ['--innodb-log-file-size=4M']
+  const quick = asInstalled ? [] : ['--innodb-buffer-pool-size=64M', '--max-allowed-packet=32M', '--innodb-flush-log-at-trx-commit=0']
   execFileSync(found('mariadb-install-db') as string,
     ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve', ...user, ...small], { stdio: 'pipe' })
   const init = path.join(folder, 'init.sql')
@@ -105,11 +109,11 @@ function prepareMariadb(folder: string, data: string, port: number): string[] {
   writeFileSync(init, `create or replace user ferry@'127.0.0.1' identified by '${PASSWORD}';\ngrant all on *.* to ferry@'127.0.0.1' with grant option;\n`)
   return [
     found('mariadbd') as string, '--no-defaults', `--datadir=${data}`, `--port=${port}`, `--socket=${folder}/socket`, `--pid-file=${folder}/pid`, '--bind-address=127.0.0.1',
-    '--skip-name-resolve', '--innodb-buffer-pool-size=64M', '--max-allowed-packet=32M', '--innodb-flush-log-at-trx-commit=0', `--init-file=${init}`, `--ssl-cert=${folder}/certificate.pem`, `--ssl-key=${folder}/key.pem`, ...user, ...small,
+    '--skip-name-resolve', `--init-file=${init}`, `--ssl-cert=${folder}/certificate.pem`, `--ssl-key=${folder}/key.pem`, ...user, ...small, ...quick,
   ]
 }
 
-function preparePostgresql(folder: string, data: string, port: number): string[] {
+function preparePostgresql(folder: string, data: string, port: number, asInstalled: boolean): string[] {
   const secret = path.join(folder, 'secret')
   writeFileSync(secret, PASSWORD, { mode: 0o644 })
   let asUser: string[] = []
@@ -120,7 +124,7 @@ function preparePostgresql(folder: string, data: string, port: number): string[]
   }
   const prepare = [...asUser, found('initdb') as string, '-D', data, '-U', 'postgres', '--no-sync', '-E', 'UTF8', '--locale=C', '--auth=scram-sha-256', `--pwfile=${secret}`]
   execFileSync(prepare[0], prepare.slice(1), { stdio: 'pipe', cwd: folder })
-  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, 'fsync=off', 'shared_buffers=32MB', 'autovacuum=off']
+  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, ...(asInstalled ? [] : ['fsync=off', 'shared_buffers=32MB', 'autovacuum=off'])]
   return [...asUser, found('postgres') as string, '-D', data, ...settings.flatMap((setting) => ['-c', setting])]
 }
 
