@@ -3,9 +3,9 @@
  * can not keep an entry for it (an RDB file, an append-only file).
  *
  *     core/migration                       an entry
- *     /var/lib/redis/dump.rdb.migration    a file, renewed by renaming another over it: nobody reads half of one
+ *     /var/lib/redis/dump.rdb.migration    a file that is written beside and then linked or renamed: nobody reads half of one
  */
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { StoreError, type Entry, type KeyRef, type Store } from './store.js'
 
 export const LOCK_NAME = Buffer.from('core/migration')
@@ -47,7 +47,11 @@ export function entryPlace(store: Store, bytesOf: (entry: Entry) => Buffer | und
 
 const READ_ONLY: readonly (string | undefined)[] = ['EACCES', 'EPERM', 'EROFS']
 
+/** What a file system without hard links says to one. */
+const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
+
 export function filePlace(label: string, file: string): LockPlace {
+  const beside = `${file}.${process.pid}.temp`
   const fault = (what: string, error: NodeJS.ErrnoException): StoreError =>
     new StoreError(what === 'written' && READ_ONLY.includes(error.code) ? 'denied' : 'refused', `the lock ${file} can not be ${what}: ${error.message}`, { cause: error })
   return {
@@ -58,20 +62,20 @@ export function filePlace(label: string, file: string): LockPlace {
     }),
     async create(record) {
       try {
-        const handle = await open(file, 'wx', 0o644)
-        try {
-          await handle.writeFile(record)
-        } finally {
-          await handle.close()
-        }
+        await writeFile(beside, record, { mode: 0o644 })
+        await link(beside, file).catch((error: NodeJS.ErrnoException) => {
+          if (!NO_LINKS.includes(error.code)) throw error
+          return writeFile(file, record, { mode: 0o644, flag: 'wx' })
+        })
         return true
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
         throw fault('written', error as NodeJS.ErrnoException)
+      } finally {
+        await rm(beside, { force: true }).catch(() => undefined)
       }
     },
     async replace(record) {
-      const beside = `${file}.${process.pid}.temp`
       try {
         await writeFile(beside, record, { mode: 0o644 })
         await rename(beside, file)

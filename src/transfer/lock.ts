@@ -87,7 +87,7 @@ export interface LockSurroundings extends Omit<Here, 'host'> {
 async function readLock(place: LockPlace): Promise<LockRecord | undefined> {
   const bytes = await place.read()
   if (bytes === undefined) return undefined
-  // A file that is just being made.
+  // A file that is just being made where there are no links.
   if (bytes.length === 0) return { start: 'just now' }
   try {
     const record = JSON.parse(bytes.toString('utf8')) as LockRecord
