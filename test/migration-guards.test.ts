@@ -3,7 +3,7 @@
  * keyferry-server looks at), undo logs and plans that notice what was changed since, and the ends of the program.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { mock } from 'node:test'
@@ -180,10 +180,10 @@ t.test('a lock that is gone in the end is told, and nothing is made final', asyn
   const rdb = path.join(folder, 'dump.rdb')
   const words = ['--rate', '100', `file:${source}`]
   for (const destination of [`rdb:${rdb}`, `file:${path.join(folder, 'target')}`]) {
-    const running = start([...words, destination])
-    await appears(path.join(source, 'core/_migration'))
-    t.match(await start(['-reset', ...words, destination]), { status: 0 })
-    const { status, err } = await running
+    // As -reset does, as soon as something is copied.
+    const { status, err } = await start(['-log-level=debug', ...words, destination], (child) => {
+      child.stderr?.on('data', (chunk: Buffer) => { if (chunk.includes('copied key')) rmSync(path.join(source, 'core/_migration'), { force: true }) })
+    })
     t.equal(status, 3, err)
     t.match(err, /Stopped: the lock of this migration in .* was removed.*goes on where it was/)
     t.equal(existsSync(rdb), destination.startsWith('file:'), 'only made by the run that was through')
@@ -192,7 +192,7 @@ t.test('a lock that is gone in the end is told, and nothing is made final', asyn
 })
 
 async function appears(file: string): Promise<void> {
-  for (let left = 500; left > 0 && !existsSync(file); left--) await new Promise((done) => { setTimeout(done, 10) })
+  for (let left = 3000; left > 0 && !existsSync(file); left--) await new Promise((done) => { setTimeout(done, 10) })
 }
 
 t.test('a lock is stale when its time is over, even if a process has its number', async (t) => {
@@ -233,9 +233,10 @@ t.test('files under migration: a second migration and keyferry-server refuse and
   const lock = `${rdb}.migration`
   const ends: readonly (readonly string[])[] = [[`file:${source}`, `rdb:${rdb}`], [`rdb:${rdb}`, `file:${path.join(folder, 'target')}`]]
   for (const [from, to] of ends) {
-    let pid = 0
-    const running = start(['--rate', '130', from, to], (child) => { pid = child.pid ?? 0 })
+    let running: ChildProcess | undefined
+    const ended = start(['--rate', '10', from, to], (child) => { running = child })
     await appears(lock)
+    const pid = running?.pid ?? 0
     t.match(JSON.parse(readFileSync(lock, 'utf8')), { start: String, owner: String, host: hostname(), pid, task: String, heartbeat: String, expires: String })
     const [second, server] = await Promise.all([start([`rdb:${rdb}`, 'memory:']), startServer(folder)])
     if (from.startsWith('rdb:')) {
@@ -244,9 +245,11 @@ t.test('files under migration: a second migration and keyferry-server refuse and
     }
     t.equal(server.status, 1, server.out)
     t.match(server.out, new RegExp(`# A storage migration of ${rdb}, by process ${pid} on ${hostname()} \\(started: 20.*Z\\), is in progress: start the server when it has ended, or remove ${lock} if`))
-    t.match(await running, { status: 0 })
+    running?.kill('SIGINT')
+    t.match(await ended, { status: 130 })
     t.notOk(existsSync(lock))
     t.match(await startServer(folder), { status: 0 })
+    if (!existsSync(rdb)) t.match(await start([from, to]), { status: 0 })
   }
   const gone = { start: '2026-11-28T04:00:00Z', owner: 'x', host: 'elsewhere', pid: 1, task: 'x', heartbeat: '2026-11-28T04:00:00Z', expires: '2020-11-28T04:00:30Z' }
   for (const record of [gone, { ...gone, host: hostname(), pid: 2 ** 22 + 1, expires: '2999-01-01T00:00:00Z' }]) {
@@ -392,9 +395,9 @@ t.test('every store knows again what was written to it: undone, all of it is as 
     const undone = await start(['undo', undoLog])
     t.match(undone, { status: 0, out: /is as it was: 64 keys have their former values again, 1 new/, err: /^$/ }, `${to}: ${undone.out}${undone.err}`)
     t.match(await start(['--dry-run', '--on-conflict=replace', url(before), to]), { out: /identical +64\b/ }, to)
-    t.match(await start(['--on-conflict=replace', '--undo-log', undoLog, '--match=timed:*', url(after), to]), { status: 1, err: /exists already/ }, 'the log of another task')
   }
   const [to] = peers
+  t.match(await start(['--undo-log', path.join(folder, 'undo 0'), '--match=timed:*', url(after), url(to)]), { status: 1, err: /exists already/ }, 'the log of another task')
   const plan = path.join(folder, 'plan')
   t.match(await start(['--plan', plan, '--on-conflict=replace', url(after), url(to)]), { status: 0 })
   await (await to.client()).pipeline([['SET', 'string:3', 'theirs'], ['PEXPIRE', 'timed:1', 5e6]])
@@ -456,7 +459,7 @@ t.test('folders where none can be made: told, not tried for ever', { skip: exist
   const source = path.join(folder, 'source')
   vaultFolder(source, 5)
   // A process that hangs in the system can only be killed.
-  const within = (child: ChildProcess): void => { setTimeout(() => child.kill('SIGKILL'), 10_000).unref() }
+  const within = (child: ChildProcess): void => { setTimeout(() => child.kill('SIGKILL'), 30_000).unref() }
   t.match(await start(['--state', '/proc/keyferry/x', `file:${source}`, 'memory:'], within), { status: 1, err: /^keyferry migrate: --state: can not make the folder \/proc\/keyferry\/x: ENOENT/ })
   t.match(await start([`file:${source}`, 'file:/proc/keyferry'], within), { status: 2, err: /^keyferry migrate: file:\/proc\/keyferry: could not create the folder \(ENOENT/ })
   t.match(await start(['--state', path.join(source, 'dir0/_k0'), `file:${source}`, 'memory:']), { status: 1, err: /can not make the folder .*EEXIST/ })
