@@ -13,15 +13,16 @@ import { fileURLToPath } from 'node:url'
 import mysql from 'mysql2/promise'
 import { Client } from 'pg'
 import t, { type Test } from 'tap'
+import { crc16 } from '../protocol/crc16.js'
 import { show, type RespClient, type Word } from './client.js'
 import { ConsulStub } from './consul-stub.js'
 import { WalWriter } from './etcd-wal-writer.js'
 import { FaultProxy } from './fault-proxy.js'
 import { Chance } from './fuzz/chance.js'
-import { startCluster, stopCluster } from './peers-cluster.js'
+import { startCluster, stopCluster, type ClusterNode } from './peers-cluster.js'
 import { skipWithoutEtcd, startEtcd, type EtcdPeer } from './peers-etcd.js'
 import { quickFolder, skipWithoutSql, startSql, type SqlPeer } from './peers-sql.js'
-import { skipWithout, startPeer, type Peer, type PeerOptions } from './peers.js'
+import { freePort, skipWithout, startPeer, type Peer, type PeerOptions } from './peers.js'
 
 t.setTimeout(600_000)
 // Most of the time is spent waiting for limits of rate and time-outs.
@@ -212,6 +213,19 @@ function redisPlace(port: number, client: RespClient, db?: number, query = ''): 
   return { url: `redis://127.0.0.1:${port}${db === undefined ? '' : `/${db}`}${query}`, locksSource: false, contents: () => serverContents(client, db === undefined ? [0, 3] : [db]) }
 }
 
+/** A cluster, whose nodes have each key once. */
+function clusterPlace(nodes: readonly ClusterNode[]): Place {
+  return {
+    url: `redis-cluster://${nodes[1].address}`, locksSource: false,
+    async contents() {
+      const parts = await Promise.all(nodes.map((node) => serverContents(node.client, [0])))
+      const all = new Map(parts.flatMap((part) => [...part]))
+      if (all.size !== parts.reduce((sum, part) => sum + part.size, 0)) throw new Error('a key is at two nodes')
+      return all
+    },
+  }
+}
+
 /** What a server makes of the file. */
 function rdbPlace(file: string, loader: Peer, client: RespClient): Place {
   return {
@@ -376,18 +390,7 @@ const PAIRS: readonly Pair[] = [
       return async (chance) => {
         for (const each of [client, ...nodes.map((node) => node.client)]) await each.call('FLUSHALL')
         await fill(client, strings(chance), true)
-        return {
-          source: redisPlace(from.port, client, 0),
-          target: {
-            url: `redis-cluster://${nodes[1].address}`, locksSource: false,
-            async contents() {
-              const parts = await Promise.all(nodes.map((node) => serverContents(node.client, [0])))
-              const all = new Map(parts.flatMap((part) => [...part]))
-              if (all.size !== parts.reduce((sum, part) => sum + part.size, 0)) throw new Error('a key is at two nodes')
-              return all
-            },
-          },
-        }
+        return { source: redisPlace(from.port, client, 0), target: clusterPlace(nodes) }
       }
     },
   },
@@ -499,7 +502,8 @@ class Mortal {
 
 /** The same command started again completes what a fault left. */
 async function completes(t: Test, words: readonly string[], source: Place, target: Place, want: Map<string, string>): Promise<Ended> {
-  const last = await migrate(words)
+  // Time-outs that are short for the sake of the test.
+  const last = await migrate(words.map((word) => word.replace('timeout=500ms', 'timeout=20s')))
   t.equal(last.status, 0, said(last))
   t.match(last.out, /: no difference\nSuccess!/)
   sameContents(t, await target.contents(), want, 'the destination has everything, and no lock')
@@ -513,8 +517,8 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
     await mortal.start()
     const want = strings(chance)
     const source = filePlace(path.join(temporaryFolder(t), 'from'), want)
-    const words = wordsFor(source, mortal.place('?timeout=300ms'))
-    const failed = await breaking(words, chance.below(KEYS), () => mortal.kill())
+    const words = wordsFor(source, mortal.place('?timeout=500ms'))
+    const failed = await breaking(words, chance.below(KEYS - 100), () => mortal.kill())
     t.equal(failed.status, 5, said(failed))
     t.match(failed.err, new RegExp(`keyferry migrate: redis://127\\.0\\.0\\.1:${mortal.port}/0: .*check that the server runs`))
     t.notOk((await source.contents()).has(LOCK), 'the source is not locked any more')
@@ -549,7 +553,7 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
       await mortal.client.call('FLUSHALL')
       const words = wordsFor(source, mortal.place(), ...more).filter((word) => word !== '--verify=full')
       let again: Promise<void> | undefined
-      const failed = await breaking(words, 700 + chance.below(KEYS - 700), () => {
+      const failed = await breaking(words, KEYS / 2 + chance.below(KEYS / 2 - 200), () => {
         again = mortal.kill().then(() => {
           mortal.forget()
           return mortal.start()
@@ -570,8 +574,8 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
     await fill(mortal.client, strings(chance), true)
     const want = await mortal.place().contents()
     const target = redisPlace(to.port, client, 1)
-    const words = wordsFor(mortal.place('?timeout=300ms'), target, '--db=0:1')
-    const failed = await breaking(words, chance.below(KEYS), () => mortal.kill())
+    const words = wordsFor(mortal.place('?timeout=500ms'), target, '--db=0:1')
+    const failed = await breaking(words, chance.below(KEYS - 100), () => mortal.kill())
     t.equal(failed.status, 4, said(failed))
     t.match(failed.err, new RegExp(`keyferry migrate: redis://127\\.0\\.0\\.1:${mortal.port}/0: .*check that the server runs`))
     t.notOk((await target.contents()).has(LOCK), 'the destination is not locked any more')
@@ -584,16 +588,16 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
     const [[redis, client], etcdPeer, postgres, mariadb] = [await server(t), await startEtcd(), await startSql('postgresql'), await startSql('mariadb')]
     t.teardown(() => Promise.all([etcdPeer.stop(), postgres.stop(), mariadb.stop()]))
     const ends: [string, number, Place, RegExp][] = [
-      ['redis', redis.pid, redisPlace(redis.port, client, 0, '?timeout=300ms'), /redis:\/\/127\.0\.0\.1:\d+\/0: .*nothing moved for 300 ms/],
-      ['etcd', etcdPeer.pid, etcdPlace(etcdPeer, 'x', '?request_timeout=300ms'), /etcd 127\.0\.0\.1:\d+ under \/x does not answer: .*no answer within 300 ms/],
-      ['postgresql', postgres.pid, await postgresPlace(t, postgres, 'x', '&request_timeout=300ms'), /postgres:\/\/127\.0\.0\.1:\d+\/postgres \(table x\) has not answered for 300 ms/],
-      ['mysql', mariadb.pid, await mysqlPlace(t, mariadb, 'x', '?request_timeout=300ms'), /mysql:\/\/127\.0\.0\.1:\d+\/x \(table vault\) has not answered for 300 ms/],
+      ['redis', redis.pid, redisPlace(redis.port, client, 0, '?timeout=500ms'), /redis:\/\/127\.0\.0\.1:\d+\/0: .*nothing moved for 500 ms/],
+      ['etcd', etcdPeer.pid, etcdPlace(etcdPeer, 'x', '?request_timeout=500ms'), /etcd 127\.0\.0\.1:\d+ under \/x does not answer: .*no answer within 500 ms/],
+      ['postgresql', postgres.pid, await postgresPlace(t, postgres, 'x', '&request_timeout=500ms'), /postgres:\/\/127\.0\.0\.1:\d+\/postgres \(table x\) has not answered for 500 ms/],
+      ['mysql', mariadb.pid, await mysqlPlace(t, mariadb, 'x', '?request_timeout=500ms'), /mysql:\/\/127\.0\.0\.1:\d+\/x \(table vault\) has not answered for 500 ms/],
     ]
     await Promise.all(ends.map(async ([name, pid, target, message]) => {
       const mine = filePlace(path.join(temporaryFolder(t), name), want)
       const words = wordsFor(mine, target)
       let stopped: number[] = []
-      const failed = await breaking(words, chance.below(KEYS), () => {
+      const failed = await breaking(words, chance.below(KEYS - 200), () => {
         stopped = [pid, ...childrenOf(pid)]
         for (const each of stopped) process.kill(each, 'SIGSTOP')
       })
@@ -612,7 +616,7 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
       await toClient.call('FLUSHALL')
       const proxy = await FaultProxy.start(side === 'source' ? from.port : to.port)
       t.teardown(() => proxy.stop())
-      const through = (client: RespClient, port: number, isProxied: boolean): Place => redisPlace(isProxied ? proxy.port : port, client, 0, '?timeout=300ms')
+      const through = (client: RespClient, port: number, isProxied: boolean): Place => redisPlace(isProxied ? proxy.port : port, client, 0, '?timeout=500ms')
       const [source, target] = [through(fromClient, from.port, side === 'source'), through(toClient, to.port, side === 'target')]
       const words = wordsFor(source, target)
       let isWhole = true
@@ -629,6 +633,53 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
       await completes(t, words, source, target, want)
     }
   },
+
+  async 'a cluster whose slots move'(t, chance) {
+    const [[from, client], nodes] = [await server(t), await startCluster('redis', 3)]
+    t.teardown(() => stopCluster(nodes))
+    const entries = strings(chance)
+    await fill(client, entries, true)
+    // Moving a slot, Redis sends the time that is left, which makes it another one.
+    await client.pipeline([...entries.keys()].map((key): Word[] => ['PERSIST', bytes(key)]))
+    const [source, target] = [redisPlace(from.port, client, 0), clusterPlace(nodes)]
+    const want = await source.contents()
+    const slots = [...entries.keys()].map((key) => crc16(bytes(key), 0, key.length) % 16384)
+    let isOver = false
+    const moving = moveSlots(nodes, slots, chance, () => isOver)
+    const ended = await migrate(wordsFor(source, target))
+    isOver = true
+    const moved = await moving
+    t.equal(ended.status, 0, said(ended))
+    sameContents(t, await target.contents(), want, `everything has arrived, while ${moved} slots moved`)
+    const told = (await Promise.all(nodes.map((node) => node.client.text('INFO', 'errorstats')))).join()
+    const times = (what: string): number => [...told.matchAll(new RegExp(`errorstat_${what}:count=(\\d+)`, 'g'))].reduce((sum, [, count]) => sum + Number(count), 0)
+    t.ok(times('ASK') > 0 && times('MOVED') > 0, `sent elsewhere: ${times('ASK')} times for once, ${times('MOVED')} times for good`)
+  },
+}
+
+/** Moves slots that have keys from node to node, a few open at a time, until told to stop; how many were moved. */
+async function moveSlots(nodes: readonly ClusterNode[], slots: readonly number[], chance: Chance, isOver: () => boolean): Promise<number> {
+  const owners = new Map(slots.map((slot) => [slot, nodes.findIndex((_, i) => slot < Math.floor((16384 * (i + 1)) / nodes.length))]))
+  let moved = 0
+  while (!isOver()) {
+    const taker = nodes[chance.below(nodes.length)]
+    const some = [...new Set(Array.from({ length: 100 }, () => chance.pick(slots)))].filter((slot) => nodes[owners.get(slot) ?? 0] !== taker)
+    for (const slot of some) {
+      await taker.client.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', nodes[owners.get(slot) ?? 0].id)
+      await nodes[owners.get(slot) ?? 0].client.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', taker.id)
+    }
+    await new Promise((done) => setTimeout(done, 100))
+    for (const slot of some) {
+      const giver = nodes[owners.get(slot) ?? 0]
+      const { reply } = await giver.client.send(['CLUSTER', 'GETKEYSINSLOT', slot, 1000])
+      const keys = reply.type === 'array' ? reply.items.flatMap((item) => (item.type === 'bulk' ? [item.bytes] : [])) : []
+      if (keys.length > 0) await giver.client.call('MIGRATE', '127.0.0.1', taker.peer.port, '', 0, 1000, 'KEYS', ...keys)
+      for (const node of [taker, giver]) await node.client.call('CLUSTER', 'SETSLOT', slot, 'NODE', taker.id)
+      owners.set(slot, nodes.indexOf(taker))
+      moved++
+    }
+  }
+  return moved
 }
 
 const missing = noRedis || skipWithoutEtcd() || skipWithoutSql('postgresql') || skipWithoutSql('mariadb')
@@ -694,4 +745,61 @@ t.test(`a disk that is full, seed ${SEED}`, { skip: noRedis, buffered: true }, a
     disk.grow()
     await completes(t, words, source, target, want)
   }
+})
+
+// ------------------------------------------------------------------------------------------------ undone, encrypted
+
+t.test(`a copy that was killed is undone: a cluster, consul, seed ${SEED}`, { skip: noRedis, buffered: true }, async (t) => {
+  const chance = new Chance(SEED, 8)
+  const [[from, client], nodes, stub] = [await server(t), await startCluster('redis', 3), new ConsulStub()]
+  const port = await stub.start()
+  t.teardown(() => Promise.all([stopCluster(nodes), stub.stop()]))
+  const entries = strings(chance)
+  await fill(client, entries, true)
+  const theirs = new Map([...[...entries.keys()].filter((_, i) => i % 3 === 0), ...Array.from({ length: 50 }, (_, i) => `own/${i}`)].map((key) => [key, `former ${key}`]))
+  for (const [key, value] of theirs) {
+    const node = nodes[Math.floor(((crc16(bytes(key), 0, key.length) % 16384) * 3) / 16384)]
+    await node.client.call('SET', bytes(key), bytes(value), ...(key.length % 2 === 0 ? ['PXAT', 4_000_000_000_000] : []))
+    stub.keys.set(`x/${bytes(key).toString()}`, { value: bytes(value), createIndex: 1, modifyIndex: 1 })
+  }
+  for (const [name, source, target] of [['cluster', redisPlace(from.port, client, 0), clusterPlace(nodes)], ['consul', filePlace(path.join(temporaryFolder(t), 'from'), entries), consulPlace(stub, port, 'x')]] as const) {
+    const before = await target.contents()
+    t.equal(before.size, theirs.size)
+    const log = path.join(temporaryFolder(t), 'undo')
+    const words = wordsFor(source, target, '--on-conflict=replace', '--undo-log', log).filter((word) => word !== '--verify=full')
+    const dead = await migrate(words, { keys: (child, keys) => { if (keys > 700 && !child.killed) child.kill('SIGKILL') } })
+    t.equal(dead.status, 'SIGKILL', said(dead))
+    const ended = await migrate(words)
+    t.equal(ended.status, 0, said(ended))
+    t.equal((await target.contents()).size, entries.size + 50)
+    const undone = await migrate(['undo', log])
+    t.equal(undone.status, 0, said(undone))
+    sameContents(t, await target.contents(), before, `${name} is as it was`)
+  }
+})
+
+t.test(`encrypted, by a certificate of an authority of one's own, seed ${SEED}`, { skip: noRedis, buffered: true }, async (t) => {
+  const chance = new Chance(SEED, 9)
+  const folder = temporaryFolder(t)
+  const file = (name: string): string => path.join(folder, name)
+  const openssl = (...words: string[]): void => void execFileSync('openssl', words, { stdio: 'pipe' })
+  const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  for (const authority of ['ours', 'other']) openssl('req', '-x509', ...EC, '-days', '2', '-subj', `/CN=${authority}`, '-keyout', file(`${authority}.key`), '-out', file(`${authority}.pem`))
+  openssl('req', ...EC, '-subj', '/CN=server', '-keyout', file('server.key'), '-out', file('server.csr'))
+  writeFileSync(file('extensions'), 'subjectAltName=IP:127.0.0.1\n')
+  openssl('x509', '-req', '-in', file('server.csr'), '-CA', file('ours.pem'), '-CAkey', file('ours.key'), '-CAcreateserial', '-days', '2', '-extfile', file('extensions'), '-out', file('server.pem'))
+  const places = await Promise.all([0, 1].map(async () => {
+    const port = await freePort()
+    const [, client] = await server(t, { config: { 'tls-port': port, 'tls-cert-file': file('server.pem'), 'tls-key-file': file('server.key'), 'tls-ca-cert-file': file('ours.pem'), 'tls-auth-clients': 'no' } })
+    const place = (authority: string): Place => ({ ...redisPlace(port, client, 0), url: `rediss://127.0.0.1:${port}/0${authority === '' ? '' : `?tls_ca_file=${file(`${authority}.pem`)}`}` })
+    return { client, place }
+  }))
+  await fill(places[0].client, strings(chance, 300), true)
+  const want = await places[0].place('ours').contents()
+  for (const [side, authorities] of [['source', ['other', 'ours']], ['source', ['', 'ours']], ['destination', ['ours', 'other']]] as const) {
+    const ended = await migrate(wordsFor(places[0].place(authorities[0]), places[1].place(authorities[1])))
+    t.equal(ended.status, 2, said(ended))
+    t.match(ended.err, new RegExp(`keyferry migrate: no encrypted connection to ${new URL((side === 'source' ? places[0] : places[1]).place('').url).host}: .*certificate`))
+  }
+  await completes(t, wordsFor(places[0].place('ours'), places[1].place('ours')), places[0].place('ours'), places[1].place('ours'), want)
 })

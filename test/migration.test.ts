@@ -8,6 +8,7 @@ import path from 'node:path'
 import t from 'tap'
 import { sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
+import { Compare } from '../src/transfer/compare.js'
 import { Copy, TransferError } from '../src/transfer/copy.js'
 import { LockedError } from '../src/transfer/lock.js'
 import { StoreError, type ConflictPolicy, type Entry, type KeyRef } from '../src/transfer/store.js'
@@ -245,6 +246,18 @@ t.test('a comparison finds what is missing, differs, or is only there; a repair 
   const repaired = await migration(source, target, { repair: true, verify: 'full' }).run()
   t.match(repaired.report.counts, { created: 1, overwritten: 1, identical: 998 })
   t.match(repaired.comparison, { counts: { missing: 0, extra: 1, differing: 0 }, samples: { extra: [{ key: Buffer.from('key:9') }] } })
+})
+
+t.test('a store that fails while they are compared is named', async (t) => {
+  for (const side of ['source', 'target'] as const) {
+    const inner = new MemoryStore(undefined, false)
+    const fails: Trouble = { before: (what) => { if (what === 'read') throw new StoreError('unreachable', 'gone') } }
+    const source = await filled(100)
+    await migration(source, inner).run()
+    await Promise.all([source.open(), inner.open()])
+    const compare = new Compare(new TroubledStore(source, side === 'source' ? fails : NO_TROUBLE), new TroubledStore(inner, side === 'target' ? fails : NO_TROUBLE), { mode: 'full', parallel: 2, batchEntries: 10, convert: (each) => each, same: sameEntry, nowMs: Date.now })
+    await t.rejects(compare.run(source.list(undefined), inner.list(undefined)), { message: 'gone', side }, side)
+  }
 })
 
 // ------------------------------------------------------------------------------------------------ locks

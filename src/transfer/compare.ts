@@ -47,6 +47,13 @@ const SAMPLES_MAX = 10
 const QUICK_BATCHES = 100
 const PROGRESS_MS = 100
 
+/** Throws what a store threw, with the side that it is on. */
+function failedAt(side: 'source' | 'target'): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof StoreError ? new TransferError(side, error) : error
+  }
+}
+
 /** Walks pages key by key. */
 class Walk {
   #page: readonly KeyRef[] = []
@@ -75,7 +82,7 @@ class Walk {
         this.#page = value
         this.#at = 0
       } catch (error) {
-        throw error instanceof StoreError ? new TransferError(this.side, error) : error
+        failedAt(this.side)(error)
       }
     }
     return true
@@ -158,7 +165,7 @@ export class Compare {
 
   /** A key the target lacks: a difference unless its time has come, or the source has lost it since, or it is not among the chosen. */
   async #missing(ref: KeyRef): Promise<void> {
-    const [entry] = await this.source.read([this.#sourceRef(ref)])
+    const [entry] = await this.#readSource([ref])
     if (entry instanceof EntryError) return this.#note('missing', ref)
     if (entry === undefined || this.#isExpired(entry) || this.options.keepEntry?.(entry) === false) return
     this.#note('missing', ref)
@@ -167,9 +174,17 @@ export class Compare {
   /** A key the source lacks: a difference unless it is of a type that is not among the chosen. An envelope does not tell its type. */
   async #extra(ref: KeyRef): Promise<void> {
     const { keepEntry } = this.options
-    const [entry] = keepEntry === undefined ? [] : await this.target.read([ref])
+    const [entry] = keepEntry === undefined ? [] : await this.#readTarget([ref])
     if (entry !== undefined && !(entry instanceof EntryError) && (entry.form === 'dump' || this.target.traits.typed) && keepEntry?.(entry) === false) return
     this.#note('extra', ref)
+  }
+
+  #readSource(refs: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    return this.source.read(refs.map((ref) => this.#sourceRef(ref))).catch(failedAt('source'))
+  }
+
+  #readTarget(refs: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    return this.target.read(refs).catch(failedAt('target'))
   }
 
   #isExpired(entry: Entry): boolean {
@@ -194,7 +209,7 @@ export class Compare {
   async #batch(refs: readonly KeyRef[]): Promise<void> {
     for (let done = 0; done < refs.length;) {
       const rest = refs.slice(done)
-      const [ours, theirs] = await Promise.all([this.source.read(rest.map((ref) => this.#sourceRef(ref))), this.target.read(rest)])
+      const [ours, theirs] = await Promise.all([this.#readSource(rest), this.#readTarget(rest)])
       const count = Math.max(1, Math.min(ours.length, theirs.length))
       for (let i = 0; i < count; i++) this.#judge(rest[i], ours[i], theirs[i])
       done += count

@@ -37,13 +37,15 @@ export class Connections {
   #closed = false
   #everOpen = false
   #facts: ServerFacts | undefined
-  readonly acknowledged = new Acknowledged()
+  readonly acknowledged: Acknowledged
 
   /**
    * `label` is what messages call the server; `atMost` how many connections are opened; `onFault` is asked before work is
    * tried again, and may throw instead.
    */
-  constructor(readonly endpoint: Endpoint, readonly label: string, readonly atMost: number, readonly onFault?: () => Promise<void>) {}
+  constructor(readonly endpoint: Endpoint, readonly label: string, readonly atMost: number, readonly onFault?: () => Promise<void>) {
+    this.acknowledged = new Acknowledged(label)
+  }
 
   /** What the server said when we connected last. */
   get facts(): ServerFacts {

@@ -14,7 +14,7 @@ import { RdbOutput } from '../../../protocol/rdb/output.js'
 import { footerVersion, writeFooter } from '../../../protocol/rdb/payload.js'
 import { STRING_SLACK } from '../../../protocol/rdb/string.js'
 import { Slice } from '../../../protocol/slice.js'
-import { EntryError, type ConflictPolicy, type Entry } from '../../transfer/store.js'
+import { EntryError, StoreError, type ConflictPolicy, type Entry } from '../../transfer/store.js'
 import type { Connection } from './connection.js'
 import { ServerBusy, isPassing, type Connections } from './connections.js'
 import { ASKING, readEntries } from './dump-batch.js'
@@ -37,6 +37,9 @@ export interface WriterOptions {
   readonly versions: PayloadVersions
 }
 
+/** How often a server may have been started again before a batch is through. */
+const LOOKS_MAX = 20
+
 const MSET = Buffer.from('$4\r\nMSET\r\n')
 const MSETNX = Buffer.from('$6\r\nMSETNX\r\n')
 const SET_3 = Buffer.from('*3\r\n$3\r\nSET\r\n')
@@ -57,11 +60,23 @@ const NO_EXPIRY = Buffer.from('$1\r\n0\r\n')
  * answered; those of this call are added when it fails. `asking`: into slots that are being moved there.
  */
 export async function writeEntries(connections: Connections, db: number, entries: readonly Entry[], policy: ConflictPolicy, options: WriterOptions, doubtful = new Set<Entry>(), asking = false): Promise<WriteResult[]> {
-  const { acknowledged, facts: { runId } } = connections
-  acknowledged.check()
+  const { acknowledged } = connections
   const job = new WriteJob(entries, policy, options, doubtful, asking)
-  await connections.run(db, (connection) => job.attempt(connection))
-  await acknowledged.note(connections, db, entries, (i) => job.results[i] === 'written', runId)
+  const isWritten = (i: number): boolean => job.results[i] === 'written'
+  let runId: string | undefined
+  const attempt = async (connection: Connection): Promise<boolean> => {
+    if (!acknowledged.admits(connection)) return false
+    // What an earlier process acknowledged of this batch.
+    if (runId !== undefined && runId !== connection.facts.runId) await acknowledged.find(connection, entries.filter(({ expiresAtMs }, i) => expiresAtMs === undefined && isWritten(i)).map(({ key }) => key))
+    ;({ runId } = connection.facts)
+    await job.attempt(connection)
+    return true
+  }
+  for (let looks = 0; !(await connections.run(db, attempt)); looks++) {
+    if (looks === LOOKS_MAX) throw new StoreError('unreachable', `${connections.label} is started again and again`)
+    await acknowledged.look(connections)
+  }
+  acknowledged.note(db, entries, isWritten)
   return job.results as WriteResult[]
 }
 
