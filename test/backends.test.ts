@@ -2,6 +2,7 @@
  * The stores: one suite for all of them, then the layouts that only one has, to the byte; and the conversion between stores
  * that know types and stores that know bytes.
  */
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -351,6 +352,17 @@ t.test("Vault's folder, to the byte", async (t) => {
     ['written', 'written', 'written', 'too-large', 'written', 'too-large'])
   for (const key of ['', '/', 'a/', '/a', 'a//b', './a', 'a/.', '../a', 'a/../b', 'a..b', 'nul\0'])
     t.ok(((await store.write([raw(key, 'x')], 'replace'))[0] as EntryError).code === 'unsupported' && (await store.read([ref(key)]))[0] === undefined, `${keyText(Buffer.from(key))} has no place`)
+})
+
+t.test('what a killed process left in a folder is removed by the next that writes there', async (t) => {
+  const folder = temporaryFolder(t)
+  const gone = spawnSync('true').pid
+  mkdirSync(path.join(folder, 'a'))
+  const left = [`.keyferry-${gone}-1.temp`, `a/.keyferry-${gone}-2.temp`, `a/.keyferry-${process.pid}-999.temp`]
+  for (const name of left) writeFileSync(path.join(folder, name), 'half')
+  const store = await opened(t, await storeOf('file', { path: folder }))
+  await store.write([raw('top', '1'), raw('a/b', '2')], 'replace')
+  t.same(readdirSync(folder, { recursive: true }).sort(), ['_top', 'a', `a/.keyferry-${process.pid}-999.temp`, 'a/_b'])
 })
 
 t.test('a folder that Vault wrote', async (t) => {

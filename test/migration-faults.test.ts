@@ -313,6 +313,10 @@ const PAIRS: readonly Pair[] = [
     },
   },
   {
+    name: 'file -> file', skip: false,
+    start: async (t) => async (chance) => ({ source: filePlace(path.join(temporaryFolder(t), 'from'), strings(chance)), target: filePlace(path.join(temporaryFolder(t), 'to')) }),
+  },
+  {
     name: 'file -> mysql', skip: skipWithoutSql('mariadb'),
     async start(t) {
       const peer = await sqlServer('mariadb')

@@ -72,6 +72,8 @@ export class FileStore implements Store {
     const made = await makeFolder(this.folder, 0o700).catch((error: NodeJS.ErrnoException) => {
       throw this.#fault(error, 'create the folder')
     })
+    // What can not be swept is told by `open` and `preflight`.
+    if (made.length === 0) return sweep(this.#root).catch(() => undefined)
     for (const folder of made) await this.#syncFolder(Buffer.from(path.dirname(folder)))
   }
 
