@@ -54,7 +54,7 @@ function row(backend, variant) {
   const names = new Set(backend.options.map(({ name }) => name))
   const known = Object.entries(SAMPLE).filter(([name]) => names.has(name))
   const required = backend.options.filter((option) => option.required && SAMPLE[option.name] === undefined).map(({ name }) => [name, 'x'])
-  const { traits } = backend.create({ ...Object.fromEntries([...required, ...known]), ...variant })
+  const { traits, lockFile } = backend.create({ ...Object.fromEntries([...required, ...known]), ...variant })
   const mayKeep = traits.writable && traits.startsOver !== true
   const locks = [...(traits.vaultLayout && traits.writable ? ['source'] : []), ...(mayKeep ? ['destination'] : [])]
   const shown = variant === undefined ? '' : `, ${Object.entries(variant).map(([name, value]) => `${name} = "${value}"`).join(', ')}`
@@ -64,7 +64,7 @@ function row(backend, variant) {
     traits.typed ? 'all' : 'bytes',
     !traits.expiry ? 'in the envelope' : traits.expiryToleranceMs > 0 ? `to ${traits.expiryToleranceMs / 1000} s` : 'to the ms',
     traits.ordered ? 'yes' : 'sorted here',
-    locks.join(', '),
+    lockFile === undefined ? locks.join(', ') : `${traits.writable ? 'source, destination' : 'source'}: a file beside it`,
     !traits.writable ? '' : mayKeep ? 'yes' : 'from the start',
     traits.writable ? (traits.vaultLayout ? 'replace' : 'error') : '',
     driverOf(backend.type),
