@@ -203,7 +203,9 @@ export class Migration {
         else throw error instanceof StoreError ? new TransferError(side, error) : error
       }
     }
-    if (this.#tookOver) this.#warn('the lock of this same migration was there and its process is gone: going on in its place')
+    if (!this.#tookOver) return
+    this.#warn('the lock of this same migration was there and its process is gone: going on in its place')
+    await this.#at('target', async () => this.target.sweep?.())
   }
 
   /** From now on somebody else may be at work on the store. */

@@ -161,6 +161,8 @@ export interface Store {
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]>
   /** Deletes keys; those that are not there are passed over. */
   remove(keys: readonly KeyRef[]): Promise<void>
+  /** Removes what a process that was killed left half written, and only that. Called when a run goes on in its place. */
+  sweep?(): Promise<void>
   /**
    * Makes what was written final, all at once: called when a copy is through, before `close`. From then on the store can be
    * listed and read, to be verified. A store without it writes for good at once.

@@ -11,6 +11,7 @@ import type { Backend, StoreOptions } from '../backend.js'
 import { ServerBusy, isPassing, pause, type Connections } from '../redis-protocol/connections.js'
 import { ASKING, EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
+import { removeLeftovers } from '../redis-protocol/leftovers.js'
 import { findingsOf, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
 import { entryErrorOf, redirectionOf, type Redirection } from '../redis-protocol/refusals.js'
@@ -125,6 +126,10 @@ class ClusterStore implements Store {
         return redirection
       })
     }))
+  }
+
+  async sweep(): Promise<void> {
+    await this.#eachPrimary((node) => removeLeftovers(node, 0, this.settings.scanCount))
   }
 
   /** Sends each key to the node that has its slot, and on to where that one says it is. */

@@ -106,6 +106,11 @@ function failureOf(commands: readonly Command[], replies: readonly unknown[]): R
   return undefined
 }
 
+/** Whether it looks like the name of a value that is being built. */
+export function isTemporary(key: Buffer): boolean {
+  return key.length < 50 && /^keyferry:\{\d+\}:[0-9a-f]{16}$/.test(key.latin1Slice())
+}
+
 /** A name nobody else has, in the slot of `key`. */
 function temporaryName(key: Buffer): Buffer {
   const slot = slotOf(key, 0, key.length)

@@ -8,6 +8,7 @@ import { numberOf, type Backend, type StoreOptions } from '../backend.js'
 import { Connections, ServerBusy, isPassing } from '../redis-protocol/connections.js'
 import { EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
+import { removeLeftovers } from '../redis-protocol/leftovers.js'
 import { findingsOf, keysPerDatabase, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
 import { entryErrorOf, redirectionOf } from '../redis-protocol/refusals.js'
@@ -120,6 +121,10 @@ class RedisStore implements Store {
       })
       return some
     })
+  }
+
+  async sweep(): Promise<void> {
+    for (const db of (await this.#counts()).keys()) await removeLeftovers(this.#connections, db, this.settings.scanCount)
   }
 }
 
