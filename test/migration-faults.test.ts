@@ -275,7 +275,7 @@ async function checkLocks(t: Test, source: Place, target: Place, words: readonly
     const { pid, host, start } = JSON.parse(lock) as { pid: number; host: string; start: string }
     if (!dead.has(pid) || host !== hostname() || !(Date.parse(start) <= Date.now())) t.fail(`a lock that is not true: ${lock}`)
   }
-  if (locks.length === 0) return 0
+  if (locks.length === 0 || dead.size > 1) return locks.length
   const other = await migrate(['--match', 'nothing', ...words])
   t.equal(other.status, 3, said(other))
   t.match(other.err, new RegExp(`storage migration in progress .* by process (${[...dead].join('|')}) on ${hostname()}\\. The process is gone: remove the lock with -reset`))
@@ -600,14 +600,19 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
 
   async 'a server that hangs'(t, chance) {
     const want = strings(chance)
-    const [[redis, client], etcdPeer, postgres, mariadb] = [await server(t), await startEtcd(), await startSql('postgresql'), await startSql('mariadb')]
-    t.teardown(() => Promise.all([etcdPeer.stop(), postgres.stop(), mariadb.stop()]))
+    const [[redis, client], etcdPeer, postgres] = [await server(t), await startEtcd(), await startSql('postgresql')]
+    t.teardown(() => Promise.all([etcdPeer.stop(), postgres.stop()]))
     const ends: [string, number, Place, RegExp][] = [
       ['redis', redis.pid, redisPlace(redis.port, client, 0, '?timeout=500ms'), /redis:\/\/127\.0\.0\.1:\d+\/0: .*nothing moved for 500 ms/],
       ['etcd', etcdPeer.pid, etcdPlace(etcdPeer, 'x', '?request_timeout=500ms'), /etcd 127\.0\.0\.1:\d+ under \/x does not answer: .*no answer within 500 ms/],
       ['postgresql', postgres.pid, await postgresPlace(t, postgres, 'x', '&request_timeout=500ms'), /postgres:\/\/127\.0\.0\.1:\d+\/postgres \(table x\) has not answered for 500 ms/],
-      ['mysql', mariadb.pid, await mysqlPlace(t, mariadb, 'x', '?request_timeout=500ms'), /mysql:\/\/127\.0\.0\.1:\d+\/x \(table vault\) has not answered for 500 ms/],
     ]
+    // Its start costs more than the rest of this test.
+    if (ROUNDS > 1) {
+      const mariadb = await startSql('mariadb')
+      t.teardown(() => mariadb.stop())
+      ends.push(['mysql', mariadb.pid, await mysqlPlace(t, mariadb, 'x', '?request_timeout=500ms'), /mysql:\/\/127\.0\.0\.1:\d+\/x \(table vault\) has not answered for 500 ms/])
+    }
     await Promise.all(ends.map(async ([name, pid, target, message]) => {
       const mine = filePlace(path.join(temporaryFolder(t), name), want)
       const words = wordsFor(mine, target)
