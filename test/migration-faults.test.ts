@@ -26,7 +26,7 @@ import { freePort, skipWithout, startPeer, type Peer, type PeerOptions } from '.
 
 t.setTimeout(600_000)
 // Most of the time is spent waiting for limits of rate and time-outs.
-t.jobs = 3
+t.jobs = 4
 
 const SEED = Number(process.env['SEED'] ?? 20263)
 const ROUNDS = Number(process.env['KEYFERRY_FAULT_ROUNDS'] ?? 1)

@@ -205,7 +205,7 @@ export class Migration {
     }
     if (!this.#tookOver) return
     this.#warn('the lock of this same migration was there and its process is gone: going on in its place')
-    await this.#at('target', async () => this.target.sweep?.())
+    await this.target.sweep?.().catch((error: Error) => this.#warn(`what it left half written could not be removed: ${error.message}`))
   }
 
   /** From now on somebody else may be at work on the store. */
