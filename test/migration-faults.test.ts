@@ -576,7 +576,7 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
       })
       await again
       t.equal(failed.status, 2, said(failed))
-      t.match(failed.err, new RegExp(`keyferry migrate: redis://127\\.0\\.0\\.1:${mortal.port}/0 was started again .* has lost`))
+      t.match(failed.err, new RegExp(`keyferry migrate: redis://127\\.0\\.0\\.1:${mortal.port}/0 was started again while it was written to, and has lost keys`))
       const last = await migrate(words)
       t.equal(last.status, 0, said(last))
       sameContents(t, await mortal.place().contents(), want, `everything is there${more.length === 0 ? '' : ', although the checkpoint was not lost'}`)
@@ -596,6 +596,23 @@ const FAULTS: Readonly<Record<string, (t: Test, chance: Chance) => Promise<void>
     t.notOk((await target.contents()).has(LOCK), 'the destination is not locked any more')
     await mortal.start()
     await completes(t, words, mortal.place(), target, want)
+  },
+
+  async 'the source dies and is started again without what it had'(t, chance) {
+    const [mortal, [to, client]] = [new Mortal(t), await server(t)]
+    await mortal.start()
+    await fill(mortal.client, strings(chance), true)
+    const words = wordsFor(mortal.place(), redisPlace(to.port, client, 0))
+    let again: Promise<void> | undefined
+    const failed = await breaking(words, 100 + chance.below(KEYS - 300), () => {
+      again = mortal.kill().then(() => {
+        mortal.forget()
+        return mortal.start()
+      })
+    })
+    await again
+    t.equal(failed.status, 2, said(failed))
+    t.match(failed.err, new RegExp(`keyferry migrate: redis://127\\.0\\.0\\.1:${mortal.port}/0 was started again while it was read, and has lost keys`))
   },
 
   async 'a server that hangs'(t, chance) {

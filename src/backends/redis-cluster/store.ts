@@ -94,7 +94,8 @@ class ClusterStore implements Store {
 
   async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
     return this.#route<KeyRef, Entry | EntryError | undefined>(keys, async (node, some, asking) => {
-      const found = await node.run(0, (connection) => this.#reader.read(connection, some, asking))
+      const found = await node.shown.guard(node, 0, (connection) => this.#reader.read(connection, some, asking))
+      node.shown.note(0, found)
       return found.map((each) => (each instanceof Refusal ? (redirectionOf(each) ?? entryErrorOf(each, this.label)) : each))
     })
   }
@@ -111,6 +112,7 @@ class ClusterStore implements Store {
   async remove(keys: readonly KeyRef[]): Promise<void> {
     await this.#route<KeyRef, undefined>(keys, (node, some, asking) => node.run(0, async (connection) => {
       node.acknowledged.forget(some)
+      node.shown.forget(some)
       const writer = RequestWriter.take()
       for (const { key } of some) {
         if (asking) writer.fixed(ASKING)

@@ -38,13 +38,15 @@ export class Connections {
   #everOpen = false
   #facts: ServerFacts | undefined
   readonly acknowledged: Acknowledged
+  readonly shown: Acknowledged
 
   /**
    * `label` is what messages call the server; `atMost` how many connections are opened; `onFault` is asked before work is
    * tried again, and may throw instead.
    */
   constructor(readonly endpoint: Endpoint, readonly label: string, readonly atMost: number, readonly onFault?: () => Promise<void>) {
-    this.acknowledged = new Acknowledged(label)
+    this.acknowledged = new Acknowledged(label, 'written to')
+    this.shown = new Acknowledged(label, 'read')
   }
 
   /** What the server said when we connected last. */

@@ -14,7 +14,7 @@ import { RdbOutput } from '../../../protocol/rdb/output.js'
 import { footerVersion, writeFooter } from '../../../protocol/rdb/payload.js'
 import { STRING_SLACK } from '../../../protocol/rdb/string.js'
 import { Slice } from '../../../protocol/slice.js'
-import { EntryError, StoreError, type ConflictPolicy, type Entry } from '../../transfer/store.js'
+import { EntryError, type ConflictPolicy, type Entry } from '../../transfer/store.js'
 import type { Connection } from './connection.js'
 import { ServerBusy, isPassing, type Connections } from './connections.js'
 import { ASKING, readEntries } from './dump-batch.js'
@@ -36,9 +36,6 @@ export interface WriterOptions {
   readonly severalKeys: boolean
   readonly versions: PayloadVersions
 }
-
-/** How often a server may have been started again before a batch is through. */
-const LOOKS_MAX = 20
 
 const MSET = Buffer.from('$4\r\nMSET\r\n')
 const MSETNX = Buffer.from('$6\r\nMSETNX\r\n')
@@ -64,18 +61,12 @@ export async function writeEntries(connections: Connections, db: number, entries
   const job = new WriteJob(entries, policy, options, doubtful, asking)
   const isWritten = (i: number): boolean => job.results[i] === 'written'
   let runId: string | undefined
-  const attempt = async (connection: Connection): Promise<boolean> => {
-    if (!acknowledged.admits(connection)) return false
+  await acknowledged.guard(connections, db, async (connection) => {
     // What an earlier process acknowledged of this batch.
     if (runId !== undefined && runId !== connection.facts.runId) await acknowledged.find(connection, entries.filter(({ expiresAtMs }, i) => expiresAtMs === undefined && isWritten(i)).map(({ key }) => key))
     ;({ runId } = connection.facts)
     await job.attempt(connection)
-    return true
-  }
-  for (let looks = 0; !(await connections.run(db, attempt)); looks++) {
-    if (looks === LOOKS_MAX) throw new StoreError('unreachable', `${connections.label} is started again and again`)
-    await acknowledged.look(connections)
-  }
+  })
   acknowledged.note(db, entries, isWritten)
   return job.results as WriteResult[]
 }

@@ -90,7 +90,9 @@ class RedisStore implements Store {
     const [{ db }] = keys
     const end = keys.findIndex((ref) => ref.db !== db)
     const some = end < 0 ? keys : keys.slice(0, end)
-    const found = await this.#connections.run(db, (connection) => this.#reader.read(connection, some, false, this.traits.batchBytesMax))
+    const { shown } = this.#connections
+    const found = await shown.guard(this.#connections, db, (connection) => this.#reader.read(connection, some, false, this.traits.batchBytesMax))
+    shown.note(db, found)
     return found.map((each) => (each instanceof Refusal ? this.#entryError(each) : each))
   }
 
@@ -114,6 +116,7 @@ class RedisStore implements Store {
 
   async remove(keys: readonly KeyRef[]): Promise<void> {
     this.#connections.acknowledged.forget(keys)
+    this.#connections.shown.forget(keys)
     await eachDatabase(keys, async (db, some) => {
       await this.#connections.run(db, async (connection) => {
         const reply = await connection.call(['UNLINK', ...some.map(({ key }) => key)])
