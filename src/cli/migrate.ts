@@ -91,6 +91,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
   process.stdout.on('error', onClosed)
   process.stderr.on('error', onClosed)
   const migration = migrationOf(flags, ends, source, target, display, stop.signal)
+  const command = `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`
   try {
     if (flags.reset) {
       await migration.reset()
@@ -99,10 +100,10 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     }
     const result = await migration.run()
     display.report(result.report)
-    return conclude(flags, result, `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`)
+    return conclude(flags, result, command)
   } catch (error) {
     display.close()
-    return explain(error, stop.signal.aborted, verb)
+    return explain(error, stop.signal.aborted, verb, migration.isCopying && !isDry(flags) ? command : undefined)
   } finally {
     display.close()
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
@@ -202,7 +203,8 @@ function writeReport(file: string, content: object): void {
   }
 }
 
-function explain(error: unknown, interrupted: boolean, verb: string): number {
+/** `command`: what goes on, when something was copied already. */
+function explain(error: unknown, interrupted: boolean, verb: string, command?: string): number {
   const say = (text: string): void => { process.stderr.write(`keyferry ${verb}: ${text}\n`) }
   if (error instanceof LockedError) {
     say(error.message)
@@ -215,6 +217,7 @@ function explain(error: unknown, interrupted: boolean, verb: string): number {
   const cause = error instanceof TransferError ? error.cause : error
   if (!(cause instanceof StoreError)) throw error
   say(cause.message)
+  if (command !== undefined && !isUsage(cause)) process.stderr.write(`What was copied stays; when that is mended, the same command copies the rest: ${command}\n`)
   if (interrupted) return EXIT.interrupted
   if (isUsage(cause)) return EXIT.usage
   if ((cause.fault === 'unreachable' || cause.fault === 'absent') && error instanceof TransferError) return error.side === 'source' ? EXIT.sourceUnreachable : EXIT.destinationUnreachable

@@ -90,6 +90,8 @@ export class Migration {
   readonly #locks: Lock[] = []
   #checkpoint: Checkpoint | undefined
   #tookOver = false
+  /** Whether it has come as far as that. */
+  isCopying = false
   #lost: LockLostError | undefined
   /** Ends what is under way when the lock is lost. */
   readonly #stop = new AbortController()
@@ -318,6 +320,7 @@ export class Migration {
 
   async #copying(copy: Copy, pages: AsyncIterable<readonly KeyRef[]>): Promise<Report> {
     try {
+      this.isCopying = true
       return await copy.run(pages)
     } finally {
       await this.#checkpoint?.close().catch((error: unknown) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
