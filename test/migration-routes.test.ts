@@ -157,6 +157,21 @@ t.test('into one database of a server: its lock and checkpoint are there too', {
   t.match(await client.text('DBSIZE'), /\b50$/, 'and nothing stays')
 })
 
+t.test('from the one database of a source into the one of a destination, whatever their numbers', { skip: skipWithout('redis') }, async (t) => {
+  const redis = await start(t, 'redis')
+  const url = (db: number): string => `redis://127.0.0.1:${redis.port}/${db}`
+  const client = await redis.client()
+  await client.pipeline([['SELECT', 3], ...Array.from({ length: 50 }, (_, i) => ['SET', `key:${i}`, i]), ['HSET', 'hash', 'field', 'value']])
+  const stops = [url(3), url(5), `file:${mkdtempSync(path.join(tmpdir(), 'keyferry-one-'))}`, url(7)]
+  t.teardown(() => rmSync(stops[2].slice('file:'.length), { recursive: true, force: true }))
+  for (let i = 1; i < stops.length; i++) t.match(await migrate(t, '--verify=full', stops[i - 1], stops[i]), /no difference/)
+  for (const db of [3, 5, 7]) {
+    await client.call('SELECT', db)
+    t.match(await client.text('DBSIZE'), /\b51$/, `database ${db}`)
+  }
+  t.match(await migrate(t, '--dry-run', '--db=0:7', stops[2], stops[3]), /identical +51/, 'as told by hand')
+})
+
 t.test('expiry times in etcd, which has whole seconds: the same when compared, and when copied again', { skip: skipWithoutEtcd() || skipWithout('redis') }, async (t) => {
   const [redis, etcd] = await Promise.all([start(t, 'redis'), startEtcd()])
   t.teardown(() => etcd.stop())

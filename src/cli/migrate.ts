@@ -116,9 +116,17 @@ function chunkOptions({ backend }: MigrateEnd, { chunkBytes }: MigrateFlags): Mi
   return chunkBytes === undefined || !backend.options.some(({ name }) => name === 'chunk_bytes') ? {} : { chunk_bytes: String(chunkBytes) }
 }
 
+/** Without --db: from the one database of a source into the one of the destination, where each has only one. */
+function databasesOf({ databases }: MigrateFlags, source: Store, target: Store): MigrateFlags['databases'] {
+  const onlyOf = ({ traits }: Store): number | undefined => traits.onlyDatabase ?? (traits.databases ? undefined : 0)
+  const [from, to] = [onlyOf(source), onlyOf(target)]
+  return databases.length > 0 || from === undefined || to === undefined || from === to ? databases : [{ from, to }]
+}
+
 function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, target: Store, display: MigrateDisplay, signal: AbortSignal): Migration {
-  const { choice, sourceName } = selectionOf(flags)
-  const keys = [flags.start, flags.match, flags.exclude, flags.types, flags.databases, flags.prefixFrom, flags.prefixTo]
+  const databases = databasesOf(flags, source, target)
+  const { choice, sourceName } = selectionOf({ ...flags, databases })
+  const keys = [flags.start, flags.match, flags.exclude, flags.types, databases, flags.prefixFrom, flags.prefixTo]
   const task = nameOf([source.label, target.label, ...keys, flags.onConflict])
   const toleranceMs = Math.max(source.traits.expiryToleranceMs ?? 0, target.traits.expiryToleranceMs ?? 0)
   const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs, target.traits.typed)

@@ -58,7 +58,7 @@ export function folderKeeper(folder: string): Keeper {
 
 /** Keeps them in an entry of the store. */
 export function storeKeeper(store: Store, bytesOf: (entry: Entry) => Buffer | undefined): Keeper {
-  const ref: KeyRef = { db: store.traits.stateDatabase ?? 0, key: CHECKPOINT_NAME }
+  const ref: KeyRef = { db: store.traits.onlyDatabase ?? 0, key: CHECKPOINT_NAME }
   return {
     async load() {
       const [entry] = await store.read([ref])

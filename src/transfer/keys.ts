@@ -72,7 +72,7 @@ const VAULT_LOCK = Buffer.from('core/lock')
 const SLASH = 0x2f
 
 /** Entries that are ours or the store's, not data. */
-function isReserved({ db, key }: KeyRef, { vaultLayout, stateDatabase = 0 }: StoreTraits): boolean {
-  if (db === stateDatabase && (key.equals(LOCK_NAME) || key.equals(CHECKPOINT_NAME))) return true
+function isReserved({ db, key }: KeyRef, { vaultLayout, onlyDatabase = 0 }: StoreTraits): boolean {
+  if (db === onlyDatabase && (key.equals(LOCK_NAME) || key.equals(CHECKPOINT_NAME))) return true
   return vaultLayout && (key.length === 0 || key[key.length - 1] === SLASH || key.equals(VAULT_LOCK))
 }

@@ -24,7 +24,7 @@ export interface LockPlace {
 
 /** `bytesOf`: the bytes of a string entry as this store gives it back; undefined when it is something else. */
 export function entryPlace(store: Store, bytesOf: (entry: Entry) => Buffer | undefined): LockPlace {
-  const ref: KeyRef = { db: store.traits.stateDatabase ?? 0, key: LOCK_NAME }
+  const ref: KeyRef = { db: store.traits.onlyDatabase ?? 0, key: LOCK_NAME }
   const name = LOCK_NAME.toString()
   const write = async (value: Buffer, conflict: 'error' | 'replace'): Promise<boolean> => {
     const [outcome] = await store.write([{ ...ref, form: 'raw', value, expiresAtMs: undefined }], conflict)

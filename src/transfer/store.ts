@@ -113,8 +113,8 @@ export interface StoreTraits {
    * What was written is there only after `commit`; without it, it is gone. A copy that is resumed starts at the beginning.
    */
   readonly startsOver?: boolean
-  /** The database where lock and checkpoint are, when it is not 0. */
-  readonly stateDatabase?: number
+  /** The one of several databases that the store is; lock and checkpoint are there. Without it they are in 0. */
+  readonly onlyDatabase?: number
   /** How far the expiry time that is read back may be from the one that was written, in milliseconds; 0 when it is exact. */
   readonly expiryToleranceMs?: number
 }

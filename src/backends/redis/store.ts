@@ -35,7 +35,7 @@ class RedisStore implements Store {
   constructor(readonly settings: Settings, readonly db: number | undefined) {
     const [{ host, port }] = settings.addresses
     this.label = `redis://${host.includes(':') ? `[${host}]` : host}:${port}${db === undefined ? '' : `/${db}`}`
-    this.traits = { ...storeTraits(settings, true), stateDatabase: db ?? 0 }
+    this.traits = { ...storeTraits(settings, true), ...(db !== undefined && { onlyDatabase: db }) }
     this.#connections = new Connections({ host, port, user: settings.user, password: settings.password, tls: settings.tls, timeoutMs: settings.timeoutMs }, this.label, settings.connections)
   }
 
