@@ -62,6 +62,38 @@ export function placeOf(root: Buffer, key: Buffer): Place | EntryError {
 
 const UNDERSCORE = Buffer.from('_')
 
+/** The file of a key, or undefined when it has no place: `placeOf` for those who only read, in a third of the time. */
+export function fileOf(root: Buffer, key: Buffer): Buffer | undefined {
+  const { length } = key
+  let start = 0
+  let last = SLASH
+  for (let at = 0; at < length; at++) {
+    const byte = key[at]
+    if (byte === 0 || (byte === DOT && last === DOT)) return undefined
+    if (byte === SLASH) {
+      if (isNoSegment(at - start, last, SEGMENT_MAX)) return undefined
+      start = at + 1
+    }
+    last = byte
+  }
+  if (isNoSegment(length - start, last, LAST_SEGMENT_MAX) || root.length + length + PATH_ROOM > PATH_MAX) return undefined
+  const file = Buffer.allocUnsafe(root.length + length + 2)
+  file.set(root)
+  file[root.length] = SLASH
+  // Everything one byte further than it stands in the key's last segment, then the folders over it.
+  file.set(key, root.length + 2)
+  file.set(start === 0 ? EMPTY : key.subarray(0, start), root.length + 1)
+  file[root.length + 1 + start] = UNDERSCORE[0]
+  return file
+}
+
+/** Whether a segment of so many bytes that ends with `last` is none. */
+function isNoSegment(length: number, last: number, most: number): boolean {
+  return length === 0 || length > most || (length === 1 && last === DOT)
+}
+
+const EMPTY = Buffer.alloc(0)
+
 /** A name below a folder. */
 export function join(folder: Buffer, name: Buffer): Buffer {
   return Buffer.concat([folder, Buffer.from([SLASH]), name])
@@ -87,13 +119,19 @@ export function* contentOf(value: Buffer): Generator<Buffer> {
 
 /** The value in the content of a file; undefined when it is not whole or not right. */
 export function valueOf(content: Buffer): Buffer | undefined {
-  if (content.length >= HEAD.length + TAIL.length && content.compare(HEAD, 0, HEAD.length, 0, HEAD.length) === 0 && content.subarray(-TAIL.length).equals(TAIL)) {
-    const plain = fromBase64(content, HEAD.length, content.length - TAIL.length)
-    if (plain !== undefined) return plain
-  }
-  return anyJson(content)
+  return ownForm(content, content.length) ?? anyJson(content)
 }
 
+/**
+ * The value when the first `length` bytes are exactly as we and Vault write them; undefined when not. That form tells by
+ * itself that it is whole.
+ */
+export function ownForm(content: Buffer, length: number): Buffer | undefined {
+  const end = length - TAIL.length
+  if (end < HEAD.length || content[end] !== TAIL[0] || content[end + 1] !== TAIL[1] || content[end + 2] !== TAIL[2]) return undefined
+  for (let at = 0; at < HEAD.length; at++) if (content[at] !== HEAD[at]) return undefined
+  return fromBase64(content, HEAD.length, end)
+}
 /** As Vault's decoder takes it: letter case of the field does not matter, other fields neither, null is empty. */
 function anyJson(content: Buffer): Buffer | undefined {
   let json: unknown
@@ -116,7 +154,7 @@ function fromBase64(text: Buffer, start: number, end: number): Buffer | undefine
   const length = end - start
   if (length % 4 !== 0) return undefined
   const padding = length === 0 || text[end - 1] !== PAD ? 0 : text[end - 2] === PAD ? 2 : 1
-  const value = Buffer.allocUnsafeSlow((length / 4) * 3 - padding)
+  const value = Buffer.allocUnsafe((length / 4) * 3 - padding)
   const piece = (PIECE / 3) * 4
   for (let at = start, to = 0; at < end; at += piece) {
     const words = text.latin1Slice(at, Math.min(at + piece, end))

@@ -8,7 +8,7 @@
  *
  * The other name begins with a dot, not with `_`: it is no key, neither here nor in Vault.
  */
-import { constants, readFileSync, type Stats } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, readSync, type Stats } from 'node:fs'
 import { access, link, mkdir, rmdir, stat, statfs, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -20,7 +20,7 @@ import {
 } from '../../transfer/store.js'
 import { inParallel } from '../parallel.js'
 import { readWhole, renameFile, syncFile, withFile, writePiece } from './calls.js'
-import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, join, placeOf, valueOf, type Place } from './layout.js'
+import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, fileOf, join, ownForm, placeOf, valueOf, type Place } from './layout.js'
 import { openFolder, walk } from './walk.js'
 
 const PAGE_KEYS = 1000
@@ -32,10 +32,15 @@ const KNOWN_FOLDERS = 10_000
 const TURN_MS = 2
 /** Fewer files than this in a turn is slow. */
 const QUICK_FILES = 20
+/** How many are read between two looks at how much it is, when they come slowly. */
+const SLOW_FILES = 64
 const LOW_SPACE_BYTES = 64 << 20
 
 /** Temporary files are named for the process that writes them. */
 const TEMPORARY = /^\.keyferry-(\d+)-\d+\.temp$/
+
+/** Where the content of a small file is read to: its value is copied out before the next one. */
+const SMALL = Buffer.allocUnsafeSlow(16_384)
 
 /** Counts the names of temporary files in this process. */
 let temporaryNames = 0
@@ -52,7 +57,7 @@ export class FileStore implements Store {
     this.#root = Buffer.from(this.folder)
     this.traits = {
       typed: false, expiry: false, databases: false, ordered: true, createsAtomically: true, writable: true, vaultLayout: true,
-      keyBytesMax: PATH_MAX - PATH_ROOM - this.#root.length, valueBytesMax: 1 << 30, batchEntriesMax: 256, batchBytesMax: 16 << 20, parallelMax: 4,
+      keyBytesMax: PATH_MAX - PATH_ROOM - this.#root.length, valueBytesMax: 1 << 30, batchEntriesMax: 1024, batchBytesMax: 16 << 20, parallelMax: 4,
     }
   }
 
@@ -97,39 +102,61 @@ export class FileStore implements Store {
   }
 
   async *list(from: KeyRef | undefined): AsyncGenerator<readonly KeyRef[]> {
-    let page: KeyRef[] = []
     try {
-      for await (const key of walk(this.#root, Buffer.alloc(0), from?.key)) {
+      for await (const keys of walk(this.#root, from?.key, PAGE_KEYS)) {
         this.#check()
-        page.push({ db: 0, key })
-        if (page.length < PAGE_KEYS) continue
-        yield page
-        page = []
+        yield keys.map((key) => ({ db: 0, key }))
       }
     } catch (error) {
       throw error instanceof StoreError ? error : this.#fault(error as NodeJS.ErrnoException, 'list the folder')
     }
     this.#check()
-    if (page.length > 0) yield page
   }
 
   /**
    * Files that the system has in memory are read at once, two milliseconds of them in a turn: four times as fast as by way
-   * of its threads. Where they come slowly the rest of the batch is read by several threads at once.
+   * of its threads. Where they come slowly several threads read the next ones at once.
    */
   async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
     const found: (Entry | EntryError | undefined)[] = []
-    while (found.length < keys.length) {
+    const { batchBytesMax } = this.traits
+    let bytes = 0
+    const take = (entry: Entry | EntryError | undefined): void => {
+      found.push(entry)
+      if (entry !== undefined && !(entry instanceof EntryError)) bytes += entry.value.length
+    }
+    let slowly = false
+    while (found.length < keys.length && bytes < batchBytesMax) {
       this.#check()
-      const before = found.length
-      for (const end = monotonicMs() + TURN_MS; found.length < keys.length && monotonicMs() < end;) {
-        const { key } = keys[found.length]
-        found.push(await this.#readOne(key, readFileSync))
+      if (slowly) {
+        for (const entry of await inParallel(keys.slice(found.length, found.length + SLOW_FILES), FILES_AT_ONCE, ({ key }) => this.#readOne(key, readWhole))) take(entry)
+        continue
       }
-      if (found.length - before < QUICK_FILES) return [...found, ...(await inParallel(keys.slice(found.length), FILES_AT_ONCE, ({ key }) => this.#readOne(key, readWhole)))]
+      const before = found.length
+      for (const end = monotonicMs() + TURN_MS; found.length < keys.length && bytes < batchBytesMax && monotonicMs() < end;) {
+        const { key } = keys[found.length]
+        const value = this.#readSmall(key)
+        take(value === undefined ? await this.#readOne(key, readFileSync) : { db: 0, key, form: 'raw', value, expiresAtMs: undefined })
+      }
+      slowly = found.length - before < QUICK_FILES
       await nextTurn()
     }
     return found
+  }
+
+  /** The value of a small file in the form that we and Vault write; undefined for all else, which `#readOne` looks into. */
+  #readSmall(key: Buffer): Buffer | undefined {
+    const path = fileOf(this.#root, key)
+    if (path === undefined) return undefined
+    let file: number | undefined
+    try {
+      file = openSync(path, 'r')
+      return ownForm(SMALL, readSync(file, SMALL, 0, SMALL.length, 0))
+    } catch {
+      return undefined
+    } finally {
+      if (file !== undefined) closeSync(file)
+    }
   }
 
   async #readOne(key: Buffer, readFile: (file: Buffer) => Buffer | Promise<Buffer>): Promise<Entry | EntryError | undefined> {

@@ -3,27 +3,47 @@
  * as they stand in a key, a folder's with the `/` behind it. Then plain depth-first order is the order of whole keys: of
  * `a`, `a!` and `a/b`, the folder `a/` comes after `a!` because `/` is greater than `!`.
  */
-import { opendir, readFile, stat } from 'node:fs/promises'
+import type { Dirent } from 'node:fs'
+import { opendir, readFile, readdir, stat } from 'node:fs/promises'
 import { join, valueOf } from './layout.js'
 
 const SLASH = '/'
 const LEFT_OVER = '.temp'
 
-/** Every key below `folder`, which stands for the key prefix `prefix`, that is not before `from`. Throws system errors. */
-export async function* walk(folder: Buffer, prefix: Buffer, from: Buffer | undefined): AsyncGenerator<Buffer> {
-  for (const name of await sortedNames(folder)) {
-    const bytes = Buffer.from(name, 'latin1')
-    const key = Buffer.concat([prefix, bytes])
+/**
+ * Every key below `root` that is not before `from`, in runs of at most `most`: handing over one at a time costs more than
+ * finding it. Throws system errors.
+ */
+export async function* walk(root: Buffer, from: Buffer | undefined, most: number): AsyncGenerator<Buffer[]> {
+  // One byte a character, as in the names: the order of such texts is the order of bytes.
+  const start = from?.latin1Slice() ?? ''
+  const folders = [{ folder: root, prefix: '', names: await sortedNames(root), at: 0 }]
+  let run: Buffer[] = []
+  for (let inner = folders.at(-1); inner !== undefined; inner = folders.at(-1)) {
+    if (inner.at === inner.names.length) {
+      folders.pop()
+      continue
+    }
+    const name = inner.names[inner.at++]
+    const key = inner.prefix + name
     if (name.endsWith(SLASH)) {
-      if (from === undefined || from.compare(key) <= 0 || from.subarray(0, key.length).equals(key)) yield* walk(join(folder, bytes.subarray(0, -1)), key, from)
-    } else if (from === undefined || from.compare(key) <= 0) yield key
+      if (key < start && !start.startsWith(key)) continue
+      const folder = join(inner.folder, Buffer.from(name.slice(0, -1), 'latin1'))
+      folders.push({ folder, prefix: key, names: await sortedNames(folder), at: 0 })
+    } else if (key >= start) {
+      run.push(Buffer.from(key, 'latin1'))
+      if (run.length < most) continue
+      yield run
+      run = []
+    }
   }
+  if (run.length > 0) yield run
 }
 
 /** The names in a folder as they stand in a key, in order: one byte a character, so that text order is byte order. */
 async function sortedNames(folder: Buffer): Promise<string[]> {
   const names: string[] = []
-  for await (const entry of await openFolder(folder)) {
+  for (const entry of await entriesOf(folder)) {
     const { name } = entry
     let [isFolder, isFile] = [entry.isDirectory(), entry.isFile()]
     if (!isFolder && !isFile) {
@@ -35,11 +55,21 @@ async function sortedNames(folder: Buffer): Promise<string[]> {
     if (isFolder) names.push(name + SLASH)
     else if (isFile && name.length > 1 && name.startsWith('_') && !(await isLeftOver(folder, name))) names.push(name.slice(1))
   }
-  return names.sort((a, b) => (a < b ? -1 : 1))
+  return names.sort()
 }
 
-/** What is in a folder, names as latin1; one that is gone since it was listed is empty. */
-export async function openFolder(folder: Buffer): Promise<AsyncIterable<import('node:fs').Dirent>> {
+/** What is in a folder, whole, for its names are sorted anyway; one that is gone since it was listed is empty. */
+async function entriesOf(folder: Buffer): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { encoding: 'latin1', withFileTypes: true })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return []
+  }
+}
+
+/** What is in a folder, one by one, names as latin1; one that is gone since it was listed is empty. */
+export async function openFolder(folder: Buffer): Promise<AsyncIterable<Dirent>> {
   try {
     return await opendir(folder, { encoding: 'latin1', bufferSize: 1024 })
   } catch (error) {

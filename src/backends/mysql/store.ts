@@ -39,7 +39,7 @@ export interface MysqlSettings {
 }
 
 const PAGE_KEYS = 2000
-const ROWS_MAX = 512
+const ROWS_MAX = 1024
 const CONNECT_TIMEOUT_MS = 10_000
 /** What a statement takes beside keys and values: its text and a few bytes for each value. */
 const STATEMENT_BYTES = 16_384

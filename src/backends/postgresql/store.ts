@@ -31,7 +31,7 @@ export interface PostgresqlSettings {
 }
 
 const PAGE_ROWS = 1000
-const ROWS_MAX = 512
+const ROWS_MAX = 1024
 const STATEMENT_MOST_BYTES = 4 << 20
 const ROW_BYTES = 64
 const CONNECT_TIMEOUT_MS = 10_000
