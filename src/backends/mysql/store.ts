@@ -19,6 +19,8 @@ import {
 } from '../../transfer/store.js'
 import { Connections } from '../connections.js'
 import { loadDriver } from '../driver.js'
+import { isAscending } from '../key-order.js'
+import { ReadSize } from '../read-size.js'
 import { rowBatches } from '../row-batches.js'
 import { faultOf } from './faults.js'
 
@@ -40,6 +42,12 @@ export interface MysqlSettings {
 
 const PAGE_KEYS = 2000
 const ROWS_MAX = 1024
+/** Fewer keys are asked for by name. */
+const RANGE_KEYS = 16
+/** How many more rows than keys a range may bring, as a part of the keys. */
+const STRANGERS = 1 / 8
+/** After a range that brought mostly others, so many reads ask for keys by name. */
+const PAUSE_READS = 16
 const CONNECT_TIMEOUT_MS = 10_000
 /** What a statement takes beside keys and values: its text and a few bytes for each value. */
 const STATEMENT_BYTES = 16_384
@@ -52,6 +60,9 @@ export class MysqlStore implements Store {
   readonly #table: string
   #pool: Pool | undefined
   #connections: Connections<PoolConnection> | undefined
+  readonly #readSize = new ReadSize(STATEMENT_MOST_BYTES)
+  /** Reads until a range is asked for again. */
+  #pause = 0
   #keyBytesMax = 3072
   #valueBytesMax = (16 << 20) - 1
   #packetBytes = 16 << 20
@@ -160,23 +171,58 @@ export class MysqlStore implements Store {
     }
   }
 
-  async read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+  async read(wanted: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+    const keys = this.#readSize.take(wanted)
     const found = await this.#run((connection) => this.#select(connection, keys))
-    return keys.map(({ key }) => {
-      const value = found.get(key.latin1Slice())
+    let [count, bytes] = [0, 0]
+    const entries = keys.map(({ key }, i): Entry | undefined => {
+      const value = found[i]
+      if (value !== undefined) {
+        count++
+        bytes += value.length
+      }
       return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
     })
+    this.#readSize.saw(count, bytes)
+    return entries
   }
 
-  /** The values of these keys, by key. */
-  async #select(connection: PoolConnection, keys: readonly KeyRef[]): Promise<Map<string, Buffer>> {
+  /** The values of these keys, in their order. */
+  async #select(connection: PoolConnection, keys: readonly KeyRef[]): Promise<(Buffer | undefined)[]> {
+    const values = new Array<Buffer | undefined>(keys.length)
+    let rest = keys
+    if (this.#pause > 0) this.#pause--
+    else if (keys.length >= RANGE_KEYS && isAscending(keys)) rest = await this.#selectRange(connection, keys, values)
+    if (rest.length === 0) return values
     const found = new Map<string, Buffer>()
-    for (const batch of rowBatches(keys, ROWS_MAX, this.#statementBytes, ({ key }) => key.length + ROW_BYTES)) {
+    for (const batch of rowBatches(rest, ROWS_MAX, this.#statementBytes, ({ key }) => key.length + ROW_BYTES)) {
       const sql = `select vault_key, vault_value from ${this.#table} where vault_key in (${marks(batch.length)})`
       const [rows] = await connection.execute<RowDataPacket[]>(sql, batch.map(({ key }) => key))
-      for (const row of rows) found.set((row[0] as Buffer).latin1Slice(), (row[1] as Buffer | null) ?? Buffer.alloc(0))
+      for (const row of rows) found.set((row[0] as Buffer).latin1Slice(), (row[1] as Buffer | null) ?? EMPTY)
     }
-    return found
+    for (let i = 0; i < keys.length; i++) values[i] ??= found.get(keys[i].key.latin1Slice())
+    return values
+  }
+
+  /**
+   * What lies between the first key and the last, for a seventh of what asking for each key costs the server; the keys that
+   * are to be looked for all the same. Where most of it was not asked for, the next ones are asked for by name.
+   */
+  async #selectRange(connection: PoolConnection, keys: readonly KeyRef[], values: (Buffer | undefined)[]): Promise<readonly KeyRef[]> {
+    const most = 2 ** Math.ceil(Math.log2(keys.length)) * (1 + STRANGERS)
+    const sql = `select vault_key, vault_value from ${this.#table} where vault_key >= ? and vault_key <= ? order by vault_key limit ${most}`
+    const [rows] = await connection.execute<RowDataPacket[]>(sql, [keys[0].key, keys[keys.length - 1].key])
+    let [at, strangers] = [0, 0]
+    for (const row of rows) {
+      const key = row[0] as Buffer
+      let order = -1
+      while (at < keys.length && (order = keys[at].key.compare(key)) < 0) at++
+      if (order === 0) values[at++] = (row[1] as Buffer | null) ?? EMPTY
+      else strangers++
+    }
+    if (strangers > rows.length / 2) this.#pause = PAUSE_READS
+    // Without strangers the rows were all there are, and in the order of bytes.
+    return strangers === 0 && rows.length < most ? [] : keys.filter((_, i) => values[i] === undefined)
   }
 
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
@@ -206,8 +252,8 @@ export class MysqlStore implements Store {
   async #insert(connection: PoolConnection, entries: readonly Entry[], again: boolean): Promise<Map<Entry, WriteOutcome>> {
     const outcomes = new Map<Entry, WriteOutcome>()
     const there = await this.#select(connection, entries)
-    const absent = entries.filter((entry) => {
-      const value = there.get(entry.key.latin1Slice())
+    const absent = entries.filter((entry, i) => {
+      const value = there[i]
       if (value !== undefined) outcomes.set(entry, again && value.equals(entry.value) ? 'written' : 'exists')
       return value === undefined
     })
@@ -242,7 +288,7 @@ export class MysqlStore implements Store {
 
   /** In the order of their keys: two writers that take locks in one order do not wait for each other in a circle. */
   #batches(entries: readonly Entry[]): Entry[][] {
-    const ordered = [...entries].sort((a, b) => a.key.compare(b.key))
+    const ordered = isAscending(entries) ? entries : [...entries].sort((a, b) => a.key.compare(b.key))
     return rowBatches(ordered, ROWS_MAX, this.#statementBytes, ({ key, value }) => key.length + value.length + ROW_BYTES)
   }
 
@@ -255,6 +301,8 @@ export class MysqlStore implements Store {
     return this.#connections.run(work)
   }
 }
+
+const EMPTY = Buffer.alloc(0)
 
 /** A name between backticks. */
 function quoted(name: string): string {

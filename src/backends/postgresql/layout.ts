@@ -6,6 +6,7 @@
  *     core/x   /             /core/   x
  *     a/b/c    /a/           /a/b/    c
  */
+import { isUtf8 } from 'node:buffer'
 
 export interface Columns {
   readonly parentPath: string
@@ -31,10 +32,14 @@ export function foldersOf(key: string): string[] {
   return folders
 }
 
+/** Whether the columns, which are text, can keep a key. */
+export function isText(key: Buffer): boolean {
+  return !key.includes(0) && isUtf8(key)
+}
+
 /** The text of a key, or undefined when the columns, which are text, can not keep it: no UTF-8, or a NUL in it. */
 export function textOf(key: Buffer): string | undefined {
-  const text = key.utf8Slice()
-  return key.includes(0) || (text.includes('\ufffd') && !Buffer.from(text).equals(key)) ? undefined : text
+  return isText(key) ? key.utf8Slice() : undefined
 }
 
 /** As much of a key's beginning as is UTF-8 without a NUL: every text that is not before the key is not before this. */

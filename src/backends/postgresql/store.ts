@@ -15,10 +15,13 @@ import {
 } from '../../transfer/store.js'
 import { Connections } from '../connections.js'
 import { loadDriver } from '../driver.js'
+import { isAscending } from '../key-order.js'
+import { ReadSize } from '../read-size.js'
 import { rowBatches } from '../row-batches.js'
 import type { PostgresqlAddress } from './connection-url.js'
+import { copyIn, encodeRows } from './copy-in.js'
 import { faultOf } from './faults.js'
-import { columnsOf, keyOf, textBefore, textOf } from './layout.js'
+import { columnsOf, isText, keyOf, textBefore, textOf } from './layout.js'
 import { walk, type RowPages } from './walk.js'
 
 /** The options, read. */
@@ -40,11 +43,9 @@ const KEY_BYTES_MAX = 2670
 /** A value comes as hexadecimal text, and a text of Node's has at most 2^29 characters. */
 const VALUE_BYTES_MAX = 255 << 20
 
-/** A row to be written, with the columns of its key. */
-interface Row {
-  readonly entry: Entry
-  readonly text: string
-}
+/** After rows were there already, so many writes do without COPY; twice as many the next time. */
+const PAUSE_WRITES = 16
+const PAUSE_WRITES_MOST = 1024
 
 export class PostgresqlStore implements Store {
   readonly label: string
@@ -52,6 +53,10 @@ export class PostgresqlStore implements Store {
   readonly #table: string
   #pool: Pool | undefined
   #connections: Connections<PoolClient> | undefined
+  readonly #readSize = new ReadSize(STATEMENT_MOST_BYTES)
+  /** Writes until the next COPY, and how many there were to be after it failed last. */
+  #pause = 0
+  #lastPause = 0
 
   constructor(private readonly settings: PostgresqlSettings) {
     const { host = process.env['PGHOST'] ?? 'localhost', port = process.env['PGPORT'] ?? 5432, database = process.env['PGDATABASE'] ?? '' } = settings.connection
@@ -158,9 +163,13 @@ export class PostgresqlStore implements Store {
     },
   }
 
-  async read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+  async read(wanted: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+    const keys = this.#readSize.take(wanted)
     const texts = keys.map(({ key }) => textOf(key))
     const found = await this.#run((client) => this.#select(client, texts.filter((text) => text !== undefined)))
+    let bytes = 0
+    for (const value of found.values()) bytes += value.length
+    this.#readSize.saw(found.size, bytes)
     return keys.map(({ key }, i) => {
       const value = found.get(texts[i] ?? '\0')
       return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
@@ -181,22 +190,54 @@ export class PostgresqlStore implements Store {
 
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
     const outcomes = new Map<Entry, WriteOutcome>()
-    // Of two entries with one key the last counts, and a statement may not touch a row twice.
-    const rows = new Map<string, Row>()
-    for (const entry of entries) {
-      const text = textOf(entry.key)
-      const error = text === undefined ? new EntryError('unsupported', `key ${keyText(entry.key)} is not UTF-8 without NUL, and the columns of ${this.label} are text`) : this.#tooLarge(entry)
+    const fitting = entries.filter((entry) => {
+      const error = this.#refusalOf(entry)
       if (error !== undefined) outcomes.set(entry, error)
-      else if (text !== undefined && (conflict === 'replace' || !rows.has(text))) rows.set(text, { entry, text })
-      else outcomes.set(entry, 'exists')
-    }
+      return error === undefined
+    })
     // In the order of their keys: two writers that take locks in one order do not wait for each other in a circle.
-    const ordered = [...rows.values()].sort((a, b) => a.entry.key.compare(b.entry.key))
-    for (const batch of rowBatches(ordered, ROWS_MAX, STATEMENT_MOST_BYTES, ({ entry }) => entry.key.length + entry.value.length + ROW_BYTES)) {
-      if (conflict === 'replace') await this.#write(batch, outcomes, (client, rows) => this.#replace(client, rows))
-      else await this.#write(batch, outcomes, (client, rows, attempt) => this.#insert(client, rows, attempt > 0, outcomes))
+    const ordered = isAscending(fitting) ? fitting : sorted(fitting, conflict, outcomes)
+    const { copied, again } = await this.#copy(ordered)
+    if (!copied) {
+      for (const batch of rowBatches(ordered, ROWS_MAX, STATEMENT_MOST_BYTES, bytesOf)) {
+        if (conflict === 'replace') await this.#write(batch, outcomes, (client, rows) => this.#replace(client, rows))
+        else await this.#write(batch, outcomes, (client, rows, attempt) => this.#insert(client, rows, again || attempt > 0, outcomes))
+      }
     }
     return entries.map((entry) => outcomes.get(entry) ?? 'written')
+  }
+
+  /**
+   * Whether COPY has taken all of them, which it does only when none is there; `again`: it may have though it did not say
+   * so, because a connection broke. Whatever else speaks against it (a view, policies for rows, an entry that is refused), the
+   * statements tell.
+   */
+  async #copy(entries: readonly Entry[]): Promise<{ copied: boolean; again: boolean }> {
+    let again = false
+    if (this.#pause > 0) this.#pause--
+    else if (entries.length > 1 && entries.reduce((sum, entry) => sum + bytesOf(entry), 0) <= STATEMENT_MOST_BYTES) {
+      const content = encodeRows(entries)
+      const copied = await this.#run(async (client, attempt) => {
+        again ||= attempt > 0
+        try {
+          await copyIn(client, `copy ${this.#table} (parent_path, path, key, value) from stdin (format binary)`, content)
+          return true
+        } catch (error) {
+          const fault = faultOf(this.label, error)
+          if (fault instanceof StoreError && fault.fault === 'unreachable') throw error
+          return false
+        }
+      })
+      if (copied) this.#lastPause = 0
+      else this.#pause = this.#lastPause = Math.min(PAUSE_WRITES_MOST, Math.max(PAUSE_WRITES, this.#lastPause * 2))
+      return { copied, again }
+    }
+    return { copied: false, again }
+  }
+
+  #refusalOf(entry: Entry): EntryError | undefined {
+    if (isText(entry.key)) return this.#tooLarge(entry)
+    return new EntryError('unsupported', `key ${keyText(entry.key)} is not UTF-8 without NUL, and the columns of ${this.label} are text`)
   }
 
   #tooLarge({ key, value }: Entry): EntryError | undefined {
@@ -206,17 +247,17 @@ export class PostgresqlStore implements Store {
   }
 
   /** An entry that the server refuses is found by sending each by itself. */
-  async #write(batch: readonly Row[], outcomes: Map<Entry, WriteOutcome>, statement: (client: PoolClient, rows: readonly Row[], attempt: number) => Promise<void>): Promise<void> {
+  async #write(batch: readonly Entry[], outcomes: Map<Entry, WriteOutcome>, statement: (client: PoolClient, rows: readonly Entry[], attempt: number) => Promise<void>): Promise<void> {
     try {
       await this.#run((client, attempt) => statement(client, batch, attempt))
     } catch (error) {
       if (!(error instanceof EntryError)) throw error
       if (batch.length > 1) for (const row of batch) await this.#write([row], outcomes, statement)
-      else outcomes.set(batch[0].entry, new EntryError(error.code, `key ${keyText(batch[0].entry.key)}: ${error.message}`))
+      else outcomes.set(batch[0], new EntryError(error.code, `key ${keyText(batch[0].key)}: ${error.message}`))
     }
   }
 
-  async #replace(client: PoolClient, batch: readonly Row[]): Promise<void> {
+  async #replace(client: PoolClient, batch: readonly Entry[]): Promise<void> {
     await client.query({
       name: `keyferry-replace-${batch.length}`,
       text: `insert into ${this.#table} (parent_path, path, key, value) values ${rowMarks(batch.length)} on conflict (path, key) do update set parent_path = excluded.parent_path, value = excluded.value`,
@@ -225,7 +266,7 @@ export class PostgresqlStore implements Store {
   }
 
   /** After a connection broke (`again`), a row that is there with our value is our own. */
-  async #insert(client: PoolClient, batch: readonly Row[], again: boolean, outcomes: Map<Entry, WriteOutcome>): Promise<void> {
+  async #insert(client: PoolClient, batch: readonly Entry[], again: boolean, outcomes: Map<Entry, WriteOutcome>): Promise<void> {
     const { rows } = await client.query<[string, string]>({
       name: `keyferry-insert-${batch.length}`,
       text: `insert into ${this.#table} (parent_path, path, key, value) values ${rowMarks(batch.length)} on conflict (path, key) do nothing returning path, key`,
@@ -233,9 +274,9 @@ export class PostgresqlStore implements Store {
       rowMode: 'array',
     })
     const inserted = new Set(rows.map(([path, key]) => keyOf(path, key)))
-    const left = batch.filter(({ text }) => !inserted.has(text))
-    const there = again && left.length > 0 ? await this.#select(client, left.map(({ text }) => text)) : new Map<string, Buffer>()
-    for (const { entry, text } of left) outcomes.set(entry, there.get(text)?.equals(entry.value) === true ? 'written' : 'exists')
+    const left = batch.filter(({ key }) => !inserted.has(key.utf8Slice()))
+    const there = again && left.length > 0 ? await this.#select(client, left.map(({ key }) => key.utf8Slice())) : new Map<string, Buffer>()
+    for (const entry of left) outcomes.set(entry, there.get(entry.key.utf8Slice())?.equals(entry.value) === true ? 'written' : 'exists')
   }
 
   async remove(keys: readonly KeyRef[]): Promise<void> {
@@ -260,9 +301,24 @@ function rowMarks(count: number): string {
   return Array.from({ length: count }, (_, i) => `($${4 * i + 1},$${4 * i + 2},$${4 * i + 3},$${4 * i + 4})`).join(',')
 }
 
-function parameters(batch: readonly Row[]): (string | Buffer)[] {
-  return batch.flatMap(({ entry, text }) => {
-    const { parentPath, path, key } = columnsOf(text)
+function parameters(batch: readonly Entry[]): (string | Buffer)[] {
+  return batch.flatMap((entry) => {
+    const { parentPath, path, key } = columnsOf(entry.key.utf8Slice())
     return [parentPath, path, key, entry.value]
   })
+}
+
+function bytesOf({ key, value }: Entry): number {
+  return key.length + value.length + ROW_BYTES
+}
+
+/** In the order of their keys, each key once: of two entries the last counts, or the first where nothing is replaced. */
+function sorted(entries: readonly Entry[], conflict: ConflictPolicy, outcomes: Map<Entry, WriteOutcome>): Entry[] {
+  const rows = new Map<string, Entry>()
+  for (const entry of entries) {
+    const name = entry.key.latin1Slice()
+    if (conflict === 'replace' || !rows.has(name)) rows.set(name, entry)
+    else outcomes.set(entry, 'exists')
+  }
+  return [...rows.values()].sort((a, b) => a.key.compare(b.key))
 }
