@@ -429,6 +429,7 @@ t.test("Vault's table in MySQL", { skip: skipWithoutSql('mariadb') }, async (t) 
   await admin.query("insert into small.vault values ('nothing', null)")
   t.equal(((await small.read([ref('nothing')]))[0] as Entry).value.length, 0)
 
+  await rangesAndNames(t, admin, options)
   // Every connection is cut: what is idle, and what works.
   const cut = async (): Promise<void> => {
     for (const [id] of (await rows('select id from information_schema.processlist where id <> connection_id()')) as number[][]) await admin.query(`kill ${id}`).catch(() => undefined)
@@ -457,6 +458,32 @@ t.test("Vault's table in MySQL", { skip: skipWithoutSql('mariadb') }, async (t) 
   t.ok((await narrow.write(many, 'replace')).every((outcome) => outcome === 'written'), 'statements are cut to it')
   await admin.query('set global max_allowed_packet = 33554432')
 })
+
+/** Keys close together are read as a range, whatever lies between them; the others by name. */
+async function rangesAndNames(t: Test, admin: mysql.Connection, options: StoreOptions): Promise<void> {
+  const store = await opened(t, await storeOf('mysql', { ...options, table: 'ranges' }))
+  const keys = Array.from({ length: 1000 }, (_, i) => Buffer.from([i >> 8, 0xff - (i % 256), i % 7 === 0 ? 0x25 : 0xff]).toString('latin1')).sort()
+  const bytes = (key: string): Buffer => Buffer.from(key, 'latin1')
+  const hex = (key: string): string => bytes(key).toString('hex')
+  await store.write(keys.map((key) => raw(bytes(key), hex(key))), 'replace')
+  await admin.query("insert into `some-where`.ranges values ('no value', null)")
+  const wanted: [string, string[]][] = [
+    ['all', keys],
+    ['all but every third, with others that are not there', keys.flatMap((key, i) => (i % 3 === 0 ? [] : [key, `${key}!`]))],
+    ['those at both ends', [...keys.slice(0, 20), ...keys.slice(-20)]],
+    ['every hundredth', keys.filter((_, i) => i % 50 === 0)],
+    ['against the order, and twice', [...keys.slice(0, 40).reverse(), ...keys.slice(0, 40)]],
+    ['none that is there', keys.slice(0, 30).map((key) => `${key}?`)],
+    ['before and behind', [...Array.from({ length: 20 }, (_, i) => `\0\0${String.fromCharCode(i)}`), 'no value', ...Array.from({ length: 20 }, (_, i) => `\xff${String.fromCharCode(i)}`)]],
+  ]
+  const there = new Set(keys)
+  // Twice: a range that brings mostly others has the next reads ask by name.
+  for (const [what, some] of [...wanted, ...wanted])
+    t.same(await readEach(store, some.map((key) => ref(bytes(key)))), some.map((key) => (key === 'no value' ? '' : there.has(key) ? hex(key) : undefined)), what)
+  const tail = keys.slice(500)
+  const outcomes = await store.write(tail.flatMap((key) => [key, `${key}!`]).map((key) => raw(bytes(key), 'other')), 'skip')
+  t.same(outcomes, tail.flatMap(() => ['exists', 'written']), 'those that are there are left')
+}
 
 async function refusedBy(store: Store, fault: string): Promise<boolean> {
   const error = await store.open('read').then(() => undefined, (error: unknown) => error)
@@ -491,6 +518,7 @@ t.test("Vault's table in PostgreSQL", { skip: skipWithoutSql('postgresql') }, as
   t.same((await strict.write(['a', 'b', 'bad', 'c'].map((key) => raw(key, 'new')), 'skip')).map((one) => (one instanceof EntryError ? one.code : one)), ['written', 'exists', 'too-large', 'written'], 'one that the server refuses does not hinder the others')
   t.equal(((await strict.read([ref('b')]))[0] as Entry).value.toString(), 'old')
 
+  await copyOrStatements(t, admin, options)
   const cut = (): Promise<unknown> => admin.query('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = $1', ['client backend'])
   await cut()
   t.same(await store.write([raw('after', 'the cut')], 'error'), ['written'], 'another connection is made')
@@ -521,6 +549,45 @@ t.test("Vault's table in PostgreSQL", { skip: skipWithoutSql('postgresql') }, as
   t.ok(await refusedBy(await storeOf('postgresql', { connection_url: postgresUrl(peer).replace('prefer', 'verify-ca') }), 'denied'), 'a certificate that nobody vouches for')
   await opened(t, await storeOf('postgresql', { connection_url: postgresUrl(peer).replace('prefer', 'require') }))
 })
+
+/** New rows go by COPY; where one is there already, or COPY can not be, by statements, with the same outcomes. */
+async function copyOrStatements(t: Test, admin: Client, options: Record<string, string>): Promise<void> {
+  const keys = ['', '/', '/a', 'a', 'a/', 'a//b', 'a/b/c', 'a/b/é', 'a/b/😀', 'a\tb\\n', 'x'.repeat(2000)]
+  const odd = await opened(t, await storeOf('postgresql', { ...options, table: 'odd' }))
+  const rows = async (): Promise<string[][]> => (await admin.query<string[]>({ text: `select parent_path, path, key, encode(value, 'hex') from odd order by path, key`, rowMode: 'array' })).rows
+  t.ok((await odd.write(keys.map((key) => raw(key, `value of ${key}`)), 'replace')).every((outcome) => outcome === 'written'))
+  const copied = await rows()
+  await odd.remove(keys.map(ref))
+  for (const key of keys) await odd.write([raw(key, `value of ${key}`)], 'replace')
+  t.equal(copied.length, keys.length)
+  t.same(copied, await rows(), 'the columns are the same either way')
+
+  await admin.query(`create table seen (query text)`)
+  await admin.query(`create table often (like vault_kv_store including all)`)
+  await admin.query(`create function see() returns trigger language plpgsql as $$ begin insert into seen values (current_query()); return null; end $$`)
+  await admin.query('create trigger see after insert on often for each statement execute function see()')
+  const often = await opened(t, await storeOf('postgresql', { ...options, table: 'often' }))
+  const batch = (n: number, value: string): Entry[] => Array.from({ length: 20 }, (_, i) => raw(`batch ${n}/${i}`, value))
+  t.same(await often.write(batch(0, 'old').slice(4, 9), 'error'), ['written', 'written', 'written', 'written', 'written'])
+  t.match((await admin.query<{ query: string }>('select query from seen')).rows[0].query, /^copy /)
+  t.same((await often.write(batch(0, 'new'), 'skip')).map((outcome, i) => outcome === (i >= 4 && i < 9 ? 'exists' : 'written')), Array.from({ length: 20 }, () => true), 'those that were there')
+  t.same(new Set(await often.write([...batch(0, 'newer'), raw('batch 0/3', 'newest')], 'replace')), new Set(['written']))
+  t.same((await readEach(often, batch(0, ''))).map((value, i) => value === (i === 3 ? 'newest' : 'newer')), Array.from({ length: 20 }, () => true), 'all are replaced, the last of two with one key counts')
+  for (let n = 1; n <= 30; n++) t.same(new Set(await often.write(batch(n, 'x'), n % 2 === 0 ? 'skip' : 'replace')), new Set(['written']))
+  const copies = await admin.query<{ n: string }>(`select count(*) as n from seen where query like 'copy %'`)
+  t.ok(Number(copies.rows[0].n) > 10 && Number(copies.rows[0].n) < 20, 'COPY pauses after it met a row that was there', { found: copies.rows[0].n })
+
+  await admin.query('create view seen_through as select * from often')
+  const view = await opened(t, await storeOf('postgresql', { ...options, table: 'seen_through' }))
+  t.same(new Set(await view.write(batch(99, 'x'), 'replace')), new Set(['written']), 'a view takes statements only')
+  t.same(new Set(await readEach(often, batch(99, ''))), new Set(['x']))
+}
+
+async function readEach(store: Store, refs: readonly KeyRef[]): Promise<(string | undefined)[]> {
+  const found: (Entry | EntryError | undefined)[] = []
+  while (found.length < refs.length) found.push(...(await store.read(refs.slice(found.length))))
+  return found.map((entry) => (entry === undefined || entry instanceof EntryError ? undefined : entry.value.toString()))
+}
 
 t.test('the order of whole keys from the order of (path, key), with pages of three rows', async (t) => {
   let state = 4711

@@ -57,7 +57,7 @@ export class FileStore implements Store {
     this.#root = Buffer.from(this.folder)
     this.traits = {
       typed: false, expiry: false, databases: false, ordered: true, createsAtomically: true, writable: true, vaultLayout: true,
-      keyBytesMax: PATH_MAX - PATH_ROOM - this.#root.length, valueBytesMax: 1 << 30, batchEntriesMax: 1024, batchBytesMax: 16 << 20, parallelMax: 4,
+      keyBytesMax: PATH_MAX - PATH_ROOM - this.#root.length, valueBytesMax: 1 << 30, batchEntriesMax: 2048, batchBytesMax: 16 << 20, parallelMax: 4,
     }
   }
 

@@ -34,6 +34,8 @@ export interface PostgresqlSettings {
 }
 
 const PAGE_ROWS = 1000
+/** COPY takes so many at a time; a statement that names rows has fewer. */
+const BATCH_ROWS = 4096
 const ROWS_MAX = 1024
 const STATEMENT_MOST_BYTES = 4 << 20
 const ROW_BYTES = 64
@@ -64,7 +66,7 @@ export class PostgresqlStore implements Store {
     this.#table = quoted(settings.table)
     this.traits = {
       typed: false, expiry: false, databases: false, ordered: true, createsAtomically: true, writable: true, vaultLayout: true,
-      keyBytesMax: KEY_BYTES_MAX, valueBytesMax: VALUE_BYTES_MAX, batchEntriesMax: ROWS_MAX, batchBytesMax: STATEMENT_MOST_BYTES,
+      keyBytesMax: KEY_BYTES_MAX, valueBytesMax: VALUE_BYTES_MAX, batchEntriesMax: BATCH_ROWS, batchBytesMax: STATEMENT_MOST_BYTES,
       parallelMax: Math.min(settings.maxParallel, 16),
     }
   }
