@@ -18,6 +18,7 @@ import { samePayload } from '../protocol/rdb/same-value.js'
 import { unknownOptions, type StoreOptions } from '../src/backends/backend.js'
 import { conversion, sameEntry } from '../src/backends/convert.js'
 import { loadDriver } from '../src/backends/driver.js'
+import { contentOf, fileOf, placeOf, valueOf } from '../src/backends/file/layout.js'
 import { backendOfType, backendOfUrl, backendTypes } from '../src/backends/index.js'
 import { parseConnection } from '../src/backends/postgresql/connection-url.js'
 import { columnsOf, keyOf } from '../src/backends/postgresql/layout.js'
@@ -363,6 +364,33 @@ t.test('what a killed process left in a folder is removed by the next that write
   const store = await opened(t, await storeOf('file', { path: folder }))
   await store.write([raw('top', '1'), raw('a/b', '2')], 'replace')
   t.same(new Set(readdirSync(folder, { recursive: true, encoding: 'utf8' })), new Set(['_top', 'a', `a/.keyferry-${process.pid}-999.temp`, 'a/_b']))
+})
+
+t.test('the content of a file, and where it is', (t) => {
+  const wrong: string[] = []
+  for (let length = 0; length < 600; length++) {
+    const value = Buffer.from(Array.from({ length }, (_, i) => (i * 7 + length * 31) & 0xff))
+    const content = Buffer.concat([...contentOf(value)])
+    if (content.toString() !== `{"Value":"${value.toString('base64')}"}\n` || valueOf(content)?.equals(value) !== true) wrong.push(`${length} bytes`)
+    // Every character of the text has its turn.
+    const at = 10 + (length % (content.length - 13 || 1))
+    for (const byte of [0x2d, 0x5f, 0x20, 0x80, 0xff, 0x3d]) {
+      const other = Buffer.from(content)
+      other[at] = byte
+      if (!content.equals(other) && at < content.length - 5 && valueOf(other) !== undefined) wrong.push(`${byte} at ${at} of ${content.length}`)
+    }
+  }
+  t.same(wrong, [])
+  const root = Buffer.from('/a/root')
+  const names = ['', 'a', '.', '..', 'a.', '.a', 'a..b', 'é', 'a\0', 'x'.repeat(249), 'x'.repeat(250), 'x'.repeat(255), 'x'.repeat(256)]
+  const keys = names.flatMap((one) => [one, `/${one}`, `${one}/`, ...names.flatMap((two) => [`${one}/${two}`, `b/${one}/${two}/c`])])
+  for (const key of [...keys, ...[4030, 4040, 4041, 4050].map((length) => 'y/'.repeat(length / 2) + 'y')].map((text) => Buffer.from(text))) {
+    const place = placeOf(root, key)
+    const file = fileOf(root, key)
+    if (place instanceof EntryError ? file !== undefined : file?.equals(place.file) !== true) wrong.push(keyText(key))
+  }
+  t.same(wrong, [], 'readers and writers look at one place')
+  t.end()
 })
 
 t.test('a folder that Vault wrote', async (t) => {

@@ -312,13 +312,15 @@ function quoted(name: string): string {
 }
 
 function marks(count: number): string {
-  return Array.from({ length: count }, () => '?').join(',')
+  return `${'?,'.repeat(count - 1)}?`
 }
 
 function rowMarks(count: number): string {
-  return Array.from({ length: count }, () => '(?,?)').join(',')
+  return `${'(?,?),'.repeat(count - 1)}(?,?)`
 }
 
 function parameters(batch: readonly Entry[]): Buffer[] {
-  return batch.flatMap(({ key, value }) => [key, value])
+  const values: Buffer[] = []
+  for (const { key, value } of batch) values.push(key, value)
+  return values
 }

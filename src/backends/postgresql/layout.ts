@@ -34,7 +34,11 @@ export function foldersOf(key: string): string[] {
 
 /** Whether the columns, which are text, can keep a key. */
 export function isText(key: Buffer): boolean {
-  return !key.includes(0) && isUtf8(key)
+  for (let at = 0; at < key.length; at++) {
+    if (key[at] === 0) return false
+    if (key[at] >= 0x80) return !key.includes(0, at) && isUtf8(key)
+  }
+  return true
 }
 
 /** The text of a key, or undefined when the columns, which are text, can not keep it: no UTF-8, or a NUL in it. */
