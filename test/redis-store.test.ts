@@ -370,6 +370,31 @@ t.test('a server that is not there, that does not answer, that refuses us', { sk
   await t.rejects(open({ address: `127.0.0.1:${odd.port}` }), { fault: 'unreachable', message: /is it a Redis server\?/ })
 })
 
+t.test('a source whose user may not ask for everything', { skip: noRedis }, async (t) => {
+  const { client, address } = await running(t, 'redis')
+  await client.call('SET', 'a', 'text')
+  await client.call('SET', 'b', 'text', 'PX', 100_000)
+  await client.call('RPUSH', 'c', 'x')
+  const as = async (...rules: string[]): Promise<Store> => {
+    await client.call('ACL', 'SETUSER', 'ferry', 'reset', 'on', '>secret', '+@all', ...rules)
+    return opened(t, { address, username: 'ferry', password: 'secret' }, 'read')
+  }
+  const missing = async (store: Store): Promise<string[]> => ((await store.preflight?.('read')) ?? []).flatMap(({ code, level, message }) => (code === 'permission-missing' ? [`${level} ${message}`] : []))
+  const blind = await as('~*', '-pexpiretime', '-time')
+  t.match(await missing(blind), [/^error .* refuses TIME: NOPERM.*let the user run it \(or PEXPIRETIME instead of PTTL and TIME\)$/])
+  await t.rejects(blind.read(await listed(blind)), { name: 'StoreError', fault: 'denied', message: /'ferry'.*NOPERM.*time/ }, 'no key is taken for one that has expired')
+  t.match(await blind.read([{ db: 0, key: Buffer.from('c') }]), [{ form: 'dump', expiresAtMs: undefined }])
+  t.match(await missing(await as('~*', '-pexpiretime', '-pttl')), [/^error .* refuses PTTL: /])
+  const expiry = Number((await client.text('PEXPIRETIME', 'b')).slice(1))
+  const whole: (readonly string[])[] = [['~*', '-pttl', '-time'], ['~*', '-pexpiretime'], ['~b*', '-pttl', '-time']]
+  for (const rules of whole) {
+    const store = await as(...rules)
+    t.same(await missing(store), [], rules.join(' '))
+    const [found] = await store.read([{ db: 0, key: Buffer.from('b') }])
+    t.ok(found !== undefined && 'value' in found && Math.abs((found.expiresAtMs ?? 0) - expiry) < 50, rules.join(' '))
+  }
+})
+
 t.test('a target that takes no more', { skip: noRedis }, async (t) => {
   const to = await running(t, 'redis', { config: { maxmemory: '100mb', 'maxmemory-policy': 'allkeys-lru' } })
   const target = await opened(t, { address: to.address }, 'write')

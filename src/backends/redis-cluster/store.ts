@@ -12,7 +12,7 @@ import { ServerBusy, isPassing, pause, type Connections } from '../redis-protoco
 import { ASKING, EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { removeLeftovers } from '../redis-protocol/leftovers.js'
-import { findingsOf, limitsOf, type Limits } from '../redis-protocol/limits.js'
+import { findingsOf, isForbidden, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
 import { entryErrorOf, redirectionOf, type Redirection } from '../redis-protocol/refusals.js'
 import { Refusal, ReplyTree } from '../redis-protocol/reply-reader.js'
@@ -55,7 +55,7 @@ class ClusterStore implements Store {
         const probe = await connection.call(['PEXPIRETIME', ''])
         if (probe instanceof Refusal && isPassing(probe)) throw new ServerBusy(probe.line)
         // One node that is older than the others is enough.
-        if (probe instanceof Refusal && /unknown command|NOPERM/i.test(probe.line)) this.#reader.expiryCommand = 'PTTL'
+        if (isForbidden(probe)) this.#reader.expiryCommand = 'PTTL'
         if (access === 'read') return
         const limits = await limitsOf(connection, this.settings.chunkBytes)
         const known = this.#limits ?? limits
@@ -79,7 +79,7 @@ class ClusterStore implements Store {
     const { uncovered } = this.#topology
     if (uncovered > 0) findings.push({ code: 'cluster-slots-missing', level: 'error', message: `${uncovered} slots of ${this.label} have no node; repair the cluster (redis-cli --cluster check)` })
     if ((await openSlots(this.#topology)) > 0) findings.push({ code: 'cluster-slots-moving', level: 'warning', message: `slots of ${this.label} are being moved; it is slower, and large values may be refused, until that is over` })
-    const perNode = await this.#eachPrimary((node) => node.run(0, async (connection) => findingsOf(connection, node.label, access, await keysOf(connection.call(['DBSIZE'])))))
+    const perNode = await this.#eachPrimary((node) => node.run(0, async (connection) => findingsOf(connection, node.label, access, await keysOf(connection.call(['DBSIZE'])), this.#reader.expiryCommand)))
     return [...findings, ...perNode.flat()]
   }
 

@@ -213,7 +213,7 @@ function saysNoneExpires(info: string, db: number): boolean {
   return info.startsWith('# Keyspace') && (expires === undefined || expires === '0')
 }
 
-/** DUMP and expiry of each. Throws LinkFault, ServerBusy. */
+/** DUMP and expiry of each. Throws LinkFault, ServerBusy, and StoreError 'denied' when the time that an expiry counts from is kept from us. */
 export async function readEntries(connection: Connection, keys: readonly KeyRef[], command: ExpiryCommand, asking = false): Promise<ReadResult[]> {
   const writer = RequestWriter.take()
   const expiry = command === 'PTTL' ? PTTL : PEXPIRETIME
@@ -231,6 +231,9 @@ export async function readEntries(connection: Connection, keys: readonly KeyRef[
   await connection.exchange(writer.parts(), replies, sink)
   writer.give()
   if (sink.passing !== undefined) throw new ServerBusy(sink.passing.line)
+  // What is left of a time means nothing without it.
+  if (sink.timeRefusal !== undefined && sink.results.some((each) => each !== undefined && 'expiresAtMs' in each && each.expiresAtMs !== undefined))
+    throw connection.denied(sink.timeRefusal)
   return sink.results
 }
 
@@ -238,6 +241,8 @@ class DumpSink implements ReplySink {
   readonly results: ReadResult[]
   /** A refusal that will pass: the whole batch is read again. */
   passing: Refusal | undefined
+  /** Of TIME: expiries are then wrong. */
+  timeRefusal: Refusal | undefined
   #i = 0
   #payload: Buffer | undefined
   #refusal: Refusal | undefined
@@ -272,8 +277,10 @@ class DumpSink implements ReplySink {
     if (kind === MINUS) {
       const refusal = new Refusal(buf.utf8Slice(start, end))
       if (isPassing(refusal)) this.passing = refusal
-      if (this.#timeDue > 0) this.#timeDue = 0
-      else if (this.#isExpiryNext) this.#finish(undefined, this.#refusal ?? refusal)
+      if (this.#timeDue > 0) {
+        this.#timeDue = 0
+        this.timeRefusal = refusal
+      } else if (this.#isExpiryNext) this.#finish(undefined, this.#refusal ?? refusal)
       else {
         this.#refusal = refusal
         this.#isExpiryNext = true

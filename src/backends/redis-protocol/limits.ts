@@ -1,6 +1,7 @@
 /** What a server says of its limits, its memory and its role: asked once, before anything is written. */
 import type { Finding, StoreAccess } from '../../transfer/store.js'
 import type { Connection } from './connection.js'
+import type { ExpiryCommand } from './dump-batch.js'
 import { Refusal, type Reply } from './reply-reader.js'
 
 /** `proto-max-bulk-len` when a server does not tell. */
@@ -40,16 +41,18 @@ export async function keysPerDatabase(connection: Connection): Promise<Map<numbe
   return counts
 }
 
-/** Looks for what would go wrong with this server. `keys`: how many it has. */
-export async function findingsOf(connection: Connection, label: string, access: StoreAccess, keys: number): Promise<Finding[]> {
+/** Looks for what would go wrong with this server. `keys`: how many it has. `expiry`: what a source is asked for expiries with. */
+export async function findingsOf(connection: Connection, label: string, access: StoreAccess, keys: number, expiry: ExpiryCommand): Promise<Finding[]> {
   const findings: Finding[] = []
   const find = (code: string, level: Finding['level'], message: string): void => void findings.push({ code, level, message })
   const { version, isValkey } = connection.facts
   find('server-version', 'info', version === '' ? `${label} does not tell its version` : `${label} is ${isValkey ? 'Valkey' : 'Redis'} ${version}`)
   if (access === 'read') {
-    for (const [command, words] of READ_PROBES) {
+    for (const [command, words] of [...READ_PROBES, ...EXPIRY_PROBES[expiry]]) {
       const reply = await connection.call(words)
-      if (isForbidden(reply)) find('permission-missing', 'error', `${label} refuses ${command}: ${reply.line}; let the user run it`)
+      if (!isForbidden(reply)) continue
+      const instead = expiry === 'PTTL' && EXPIRY_PROBES.PTTL.some(([name]) => name === command) ? ' (or PEXPIRETIME instead of PTTL and TIME)' : ''
+      find('permission-missing', 'error', `${label} refuses ${command}: ${reply.line}; let the user run it${instead}`)
     }
     return findings
   }
@@ -74,11 +77,15 @@ export async function findingsOf(connection: Connection, label: string, access: 
 }
 
 const PROBE_KEY = 'keyferry:probe'
-const READ_PROBES = [['SCAN', ['SCAN', 0, 'COUNT', 1]], ['DUMP', ['DUMP', PROBE_KEY]], ['PTTL', ['PTTL', PROBE_KEY]]] as const
+const READ_PROBES = [['SCAN', ['SCAN', 0, 'COUNT', 1]], ['DUMP', ['DUMP', PROBE_KEY]]] as const
+const EXPIRY_PROBES = {
+  PEXPIRETIME: [['PEXPIRETIME', ['PEXPIRETIME', PROBE_KEY]]],
+  PTTL: [['PTTL', ['PTTL', PROBE_KEY]], ['TIME', ['TIME']]],
+} as const
 const WRITE_PROBES = [['RESTORE', ['RESTORE', PROBE_KEY, -1, '']]] as const
 
 /** Whether a command may not be run at all; a key that may not be touched is another matter. */
-function isForbidden(reply: Reply): reply is Refusal {
+export function isForbidden(reply: Reply): reply is Refusal {
   return reply instanceof Refusal && ((reply.code === 'NOPERM' && /command/.test(reply.line)) || /unknown command/i.test(reply.line))
 }
 

@@ -9,7 +9,7 @@ import { Connections, ServerBusy, isPassing } from '../redis-protocol/connection
 import { EntryReader } from '../redis-protocol/dump-batch.js'
 import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { removeLeftovers } from '../redis-protocol/leftovers.js'
-import { findingsOf, keysPerDatabase, limitsOf, type Limits } from '../redis-protocol/limits.js'
+import { findingsOf, isForbidden, keysPerDatabase, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
 import { entryErrorOf, redirectionOf } from '../redis-protocol/refusals.js'
 import { Refusal } from '../redis-protocol/reply-reader.js'
@@ -47,7 +47,8 @@ class RedisStore implements Store {
       if (probe instanceof Refusal) {
         if (isPassing(probe)) throw new ServerBusy(probe.line)
         if (probe.code === 'NOAUTH') throw connection.denied(probe)
-        this.#reader.expiryCommand = 'PTTL'
+        // A key that is not ours to touch says nothing of the command.
+        if (probe.code !== 'NOPERM' || isForbidden(probe)) this.#reader.expiryCommand = 'PTTL'
       }
       if (access === 'write') this.#limits = await limitsOf(connection, this.settings.chunkBytes)
     })
@@ -61,7 +62,7 @@ class RedisStore implements Store {
   preflight(access: StoreAccess): Promise<readonly Finding[]> {
     return this.#connections.run(this.db ?? 0, async (connection) => {
       const counts = await this.#counts()
-      return findingsOf(connection, this.label, access, [...counts.values()].reduce((sum, keys) => sum + keys, 0))
+      return findingsOf(connection, this.label, access, [...counts.values()].reduce((sum, keys) => sum + keys, 0), this.#reader.expiryCommand)
     })
   }
 
