@@ -234,6 +234,24 @@ t.test('what is chosen, renamed, compared', async (t) => {
   t.match(comparison, { compared: 1, counts: { missing: 0, extra: 0, differing: 0 } })
 })
 
+t.test('keys that the target would not list are not written there, and told', async (t) => {
+  const names = ['', 'a', 'core/lock', 'folder/', '/']
+  const source = new MemoryStore(undefined, true)
+  await source.write([...names.map((key) => entry(key, 'v')), entry('core/migration', 'not ours', 1), entry('core/migration-checkpoint', 'not ours', 1)], 'replace')
+  for (const dryRun of [true, false]) {
+    const target = new MemoryStore(undefined, false)
+    const { report } = await migration(source, target, { dryRun, choice: { rename: ({ key }) => ({ db: 0, key }) } }).run()
+    t.match(report.counts, { unsupported: 6, ...(dryRun ? { created: 1 } : { written: 1 }) })
+    t.match(report.samples.unsupported?.[0]?.reason, /has no place for a key of this name .*Vault's layout.*--prefix-to.*--exclude/)
+    t.same(await contentOf(target), dryRun ? [] : ['0 a=v'])
+  }
+  const elsewhere = { traits: { ...source.traits, stateDatabase: 1 } }
+  const typed = Object.assign(new MemoryStore(undefined, true), elsewhere)
+  t.match((await migration(source, typed).run()).report.counts, { unsupported: 2, written: 5 }, 'in another layout only what is its own')
+  await migration(source, typed, { choice: { keepKey: ({ db }) => db === 1, rename: ({ db, key }) => ({ db, key: Buffer.concat([Buffer.from('x/'), key]) }) } }).run()
+  t.ok((await contentOf(typed)).includes('1 x/core/migration=not ours'))
+})
+
 t.test('a comparison finds what is missing, differs, or is only there; a repair mends the first two', async (t) => {
   const source = await filled(1000)
   const target = await filled(1000)

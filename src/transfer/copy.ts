@@ -17,6 +17,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicMs } from '../clock.js'
+import { isReserved, reservedReason } from './keys.js'
 import { Pace, partOf, type Rate } from './pace.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from './report.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
@@ -226,7 +227,7 @@ export class Copy {
       else {
         const name = rename?.(ref) ?? ref
         const named = name === ref ? entry : { ...entry, db: name.db, key: name.key }
-        const converted = convert(named)
+        const converted = isReserved(name, this.target.traits) ? new EntryError('unsupported', reservedReason(this.target)) : convert(named)
         if (converted instanceof EntryError) this.#count(ref, converted.code, converted.message)
         else if (converted.key.length > keyBytesMax) this.#count(ref, 'too-large', `the key has ${converted.key.length} bytes, ${this.target.label} takes ${keyBytesMax}`)
         else if (converted.value.length > valueBytesMax) this.#count(ref, 'too-large', `the value has ${converted.value.length} bytes, ${this.target.label} takes ${valueBytesMax}`)

@@ -71,8 +71,15 @@ async function* behind(pages: AsyncIterable<readonly KeyRef[]>, after: KeyRef): 
 const VAULT_LOCK = Buffer.from('core/lock')
 const SLASH = 0x2f
 
-/** Entries that are ours or the store's, not data. */
-function isReserved({ db, key }: KeyRef, { vaultLayout, onlyDatabase = 0 }: StoreTraits): boolean {
+/** Whether an entry of this name is ours or the store's, not data: it is never listed. */
+export function isReserved({ db, key }: KeyRef, { vaultLayout, onlyDatabase = 0 }: StoreTraits): boolean {
   if (db === onlyDatabase && (key.equals(LOCK_NAME) || key.equals(CHECKPOINT_NAME))) return true
   return vaultLayout && (key.length === 0 || key[key.length - 1] === SLASH || key.equals(VAULT_LOCK))
+}
+
+/** Why a store does not take a key that is reserved there: it would not be listed, and so neither verified nor copied back. */
+export function reservedReason({ label, traits }: Store): string {
+  const names = traits.vaultLayout ? `the empty key, ${VAULT_LOCK.toString()} and what ends in '/' are no data in Vault's layout, ${LOCK_NAME.toString()} and ${CHECKPOINT_NAME.toString()} are a migration's own`
+    : `${LOCK_NAME.toString()} and ${CHECKPOINT_NAME.toString()} are a migration's own`
+  return `${label} has no place for a key of this name (${names}); copy it under another name (--prefix-to), or leave it out (--exclude)`
 }
