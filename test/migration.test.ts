@@ -245,7 +245,7 @@ t.test('keys that the target would not list are not written there, and told', as
     t.match(report.samples.unsupported?.[0]?.reason, /has no place for a key of this name .*Vault's layout.*--prefix-to.*--exclude/)
     t.same(await contentOf(target), dryRun ? [] : ['0 a=v'])
   }
-  const elsewhere = { traits: { ...source.traits, stateDatabase: 1 } }
+  const elsewhere = { traits: { ...source.traits, onlyDatabase: 1 } }
   const typed = Object.assign(new MemoryStore(undefined, true), elsewhere)
   t.match((await migration(source, typed).run()).report.counts, { unsupported: 2, written: 5 }, 'in another layout only what is its own')
   await migration(source, typed, { choice: { keepKey: ({ db }) => db === 1, rename: ({ db, key }) => ({ db, key: Buffer.concat([Buffer.from('x/'), key]) }) } }).run()
