@@ -23,6 +23,7 @@ import { backendOfType, backendOfUrl, backendTypes } from '../src/backends/index
 import { parseConnection } from '../src/backends/postgresql/connection-url.js'
 import { columnsOf, keyOf } from '../src/backends/postgresql/layout.js'
 import { walk, type RowKey, type RowPages } from '../src/backends/postgresql/walk.js'
+import { ReadSize } from '../src/backends/read-size.js'
 import { rowBatches } from '../src/backends/row-batches.js'
 import { storeOfType } from '../src/cli/stores.js'
 import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
@@ -616,6 +617,28 @@ async function readEach(store: Store, refs: readonly KeyRef[]): Promise<(string 
   while (found.length < refs.length) found.push(...(await store.read(refs.slice(found.length))))
   return found.map((entry) => (entry === undefined || entry instanceof EntryError ? undefined : entry.value.toString()))
 }
+
+t.test('how much is read at once goes by how large it was', async (t) => {
+  const reads = new ReadSize(1 << 20)
+  const keys = Array.from({ length: 5000 }, (_, i) => ref(`key/${i}`))
+  let underWay = 0
+  let most = 0
+  const read = async (bytes: number): Promise<number> => (await reads.read(keys, async (some) => {
+    most = Math.max(most, (underWay += some.length))
+    await new Promise((resume) => setImmediate(resume))
+    underWay -= some.length
+    return some.map(({ key }) => raw(key, Buffer.alloc(bytes)))
+  })).length
+  t.equal(await read(10), 128, 'nothing is known yet')
+  while (await read(10) < keys.length);
+  await Promise.all(Array.from({ length: 10 }, () => read(10)))
+  t.equal(most, 5000, 'no two such reads at once')
+  await read(500)
+  t.ok(await read(100_000) < 2200 && await read(100_000) === 10, 'as many as have a megabyte')
+  await t.rejects(reads.read(keys, () => Promise.reject(new StoreError('unreachable', 'gone'))), StoreError)
+  t.equal(await read(2 << 20), 10)
+  t.equal(await read(2 << 20), 1, 'one at least')
+})
 
 t.test('the order of whole keys from the order of (path, key), with pages of three rows', async (t) => {
   let state = 4711

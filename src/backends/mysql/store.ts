@@ -173,20 +173,14 @@ export class MysqlStore implements Store {
     }
   }
 
-  async read(wanted: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
-    const keys = this.#readSize.take(wanted)
-    const found = await this.#run((connection) => this.#select(connection, keys))
-    let [count, bytes] = [0, 0]
-    const entries = keys.map(({ key }, i): Entry | undefined => {
-      const value = found[i]
-      if (value !== undefined) {
-        count++
-        bytes += value.length
-      }
-      return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
+  read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+    return this.#readSize.read(keys, async (some) => {
+      const found = await this.#run((connection) => this.#select(connection, some))
+      return some.map(({ key }, i) => {
+        const value = found[i]
+        return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
+      })
     })
-    this.#readSize.saw(count, bytes)
-    return entries
   }
 
   /** The values of these keys, in their order. */

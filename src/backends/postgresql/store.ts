@@ -165,16 +165,14 @@ export class PostgresqlStore implements Store {
     },
   }
 
-  async read(wanted: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
-    const keys = this.#readSize.take(wanted)
-    const texts = keys.map(({ key }) => textOf(key))
-    const found = await this.#run((client) => this.#select(client, texts.filter((text) => text !== undefined)))
-    let bytes = 0
-    for (const value of found.values()) bytes += value.length
-    this.#readSize.saw(found.size, bytes)
-    return keys.map(({ key }, i) => {
-      const value = found.get(texts[i] ?? '\0')
-      return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
+  read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+    return this.#readSize.read(keys, async (some) => {
+      const texts = some.map(({ key }) => textOf(key))
+      const found = await this.#run((client) => this.#select(client, texts.filter((text) => text !== undefined)))
+      return some.map(({ key }, i) => {
+        const value = found.get(texts[i] ?? '\0')
+        return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
+      })
     })
   }
 
