@@ -30,6 +30,7 @@ import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, 
 import type { RespClient } from './client.js'
 import { ConsulStub } from './consul-stub.js'
 import { startCluster, stopCluster } from './peers-cluster.js'
+import { start } from './migrations.js'
 import { skipWithoutEtcd, startEtcd, type EtcdPeer } from './peers-etcd.js'
 import { quickFolder, skipWithoutSql, startSql, type SqlPeer, type SqlPeerName } from './peers-sql.js'
 import { skipWithout, startPeer } from './peers.js'
@@ -95,9 +96,9 @@ conform(t, {
   faults: async (peer) => [
     ['nobody there', await storeOf('postgresql', { connection_url: `postgres://a:p%40ss@${NOWHERE}/x` }), 'unreachable'],
     ['wrong password', await storeOf('postgresql', { connection_url: postgresUrl(peer, 'wrong-secret') }), 'denied'],
-    ['no such database', await storeOf('postgresql', { connection_url: postgresUrl(peer, peer.password, 'nothing') }), 'usage'],
+    ['no such database', await storeOf('postgresql', { connection_url: postgresUrl(peer, peer.password, 'nothing') }), 'absent'],
     ['no TLS there', await storeOf('postgresql', { connection_url: postgresUrl(peer).replace('prefer', 'require') }), 'usage'],
-    ['no table', await storeOf('postgresql', { connection_url: postgresUrl(peer), table: 'absent', skip_create_table: 'true' }), 'usage'],
+    ['no table', await storeOf('postgresql', { connection_url: postgresUrl(peer), table: 'absent', skip_create_table: 'true' }), 'absent'],
   ],
 })
 
@@ -479,9 +480,11 @@ t.test("Vault's table in MySQL", { skip: skipWithoutSql('mariadb') }, async (t) 
   await opened(t, await storeOf('mysql', { ...unsaid, password_file: other }))
   t.ok(await refusedBy(await storeOf('mysql', { ...secured, address: `localhost:${peer.port}` }), 'denied'), 'a certificate for another host')
 
+  await admin.query('set global max_allowed_packet = 16777216')
+  t.match((await (await opened(t, await storeOf('mysql', options))).preflight?.('write'))?.map(({ code, level }) => `${level} ${code}`), ['info value-limit'], 'as servers have it')
   await admin.query('set global max_allowed_packet = 1048576')
   const narrow = await opened(t, await storeOf('mysql', options))
-  t.ok(narrow.traits.valueBytesMax < 1048576 && (await narrow.preflight?.('write'))?.some(({ code }) => code === 'value-limit'), 'max_allowed_packet is a limit')
+  t.ok(narrow.traits.valueBytesMax < 1048576 && (await narrow.preflight?.('write'))?.some(({ code, level }) => code === 'value-limit' && level === 'warning'), 'max_allowed_packet is a limit')
   t.same(await narrow.write([raw('as large as can be', Buffer.alloc(narrow.traits.valueBytesMax, 1))], 'replace'), ['written'])
   const many = Array.from({ length: 400 }, (_, i) => raw(`many/${i}`, Buffer.alloc(10_000, i)))
   t.ok((await narrow.write(many, 'replace')).every((outcome) => outcome === 'written'), 'statements are cut to it')
@@ -638,6 +641,28 @@ t.test('how much is read at once goes by how large it was', async (t) => {
   await t.rejects(reads.read(keys, () => Promise.reject(new StoreError('unreachable', 'gone'))), StoreError)
   t.equal(await read(2 << 20), 10)
   t.equal(await read(2 << 20), 1, 'one at least')
+})
+
+t.test('a table as a source: not there, or only to be read', { skip: skipWithoutSql('mariadb') || skipWithoutSql('postgresql') }, async (t) => {
+  const [maria, postgres] = await Promise.all([sqlServer('mariadb'), sqlServer('postgresql')])
+  const url = (user: string, password: string, rest = ''): string => `mysql://${user}:${encodeURIComponent(password)}@127.0.0.1:${maria.port}/ferry?table=${rest}`
+  for (const nothing of [url(maria.user, maria.password, 'nothing'), `${postgresUrl(postgres)}&table=nothing`]) {
+    t.match(await start([nothing, 'memory:']), { status: 4, err: /no such table.*look at the options '(database|connection_url)' and 'table'\n$/ })
+    t.match(await start(['--dry-run', 'memory:', nothing]), { status: 0, err: /taken as empty/ })
+  }
+  for (const store of [await storeOf('mysql', mysqlOptions(maria, 'readable')), await storeOf('postgresql', { connection_url: postgresUrl(postgres), table: 'readable' })])
+    await (await opened(t, store)).write([raw('a', '1'), raw('b', '2')], 'error')
+  const admin = await mysql.createConnection({ host: '127.0.0.1', port: maria.port, user: maria.user, password: maria.password })
+  const client = new Client({ connectionString: postgresUrl(postgres).replace(/\?.*/, '') })
+  await client.connect()
+  t.teardown(() => Promise.all([admin.end(), client.end()]))
+  await admin.query("create user 'reader' identified by 'r'")
+  await admin.query("grant select on ferry.* to 'reader'")
+  await client.query("create user reader password 'r'; grant select on readable to reader; create user still password 'r'; grant all on readable to still; alter user still set default_transaction_read_only = on")
+  const unlocked = /\[WARN\].* is read without a lock, for its user may not write one \(.*(denied|permission|read-only).*\)/i
+  const sources = [url('reader', 'r', 'readable'), ...['reader', 'still'].map((user) => `postgres://${user}:r@127.0.0.1:${postgres.port}/postgres?sslmode=prefer&table=readable`)]
+  for (const source of sources)
+    t.match(await start(['--verify=full', source, 'memory:']), { status: 0, out: /written +2.*no difference/s, err: unlocked }, source)
 })
 
 t.test('the order of whole keys from the order of (path, key), with pages of three rows', async (t) => {

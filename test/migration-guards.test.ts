@@ -212,6 +212,21 @@ t.test('a source on a medium that can only be read is read without a lock', { sk
   await t.rejects(migration(await filled(3), locked).run(), { side: 'target', message: /can not be written/ }, 'a destination is not')
 })
 
+t.test('a source whose user may only read is read without a lock, one that is gone is not', async (t) => {
+  const notes: string[] = []
+  const listener = { note: (level: string, text: string): void => void notes.push(`${level} ${text}`) }
+  const refuses = (fault: 'denied' | 'refused' | 'unreachable'): TroubledStore => new TroubledStore(source, { before: (what) => { if (what === 'write') throw new StoreError(fault, `it says ${fault}`) } })
+  const source = await filled(3)
+  const target = new MemoryStore(undefined, false)
+  t.match(await migration(refuses('denied'), target, { listener, verify: 'full' }).run(), { report: { keys: 3 }, comparison: { counts: { missing: 0 } }, lost: undefined })
+  t.match(notes.join('\n'), /^warning .* is read without a lock, for its user may not write one \(it says denied\)\. Nothing keeps others .*core\/migration$/)
+  for (const fault of ['refused', 'unreachable'] as const) await t.rejects(migration(refuses(fault), target, { listener }).run(), { side: 'source', message: `it says ${fault}` })
+  await t.rejects(migration(await filled(3), refuses('denied')).run(), { side: 'target', message: 'it says denied' }, 'a destination is not')
+  await source.open()
+  await source.write([{ ...LOCK_REF, form: 'raw', value: Buffer.from('{"start":"x"}'), expiresAtMs: undefined }], 'error')
+  await t.rejects(migration(refuses('denied'), target, { listener }).run(), { name: 'LockedError' }, 'somebody else\'s lock counts')
+})
+
 const SERVER = fileURLToPath(new URL('../bin/keyferry-server.js', import.meta.url))
 
 /** Starts keyferry-server in a folder; one that starts is stopped when it is ready. */

@@ -20,7 +20,7 @@ export const EXIT_MEANINGS: readonly (readonly [status: number, meaning: string]
   [EXIT.failed, 'the migration failed'],
   [EXIT.locked, 'another migration holds the lock, or the lock of this one was taken away'],
   [EXIT.sourceUnreachable, 'the source can not be reached, or is not there'],
-  [EXIT.destinationUnreachable, 'the destination can not be reached'],
+  [EXIT.destinationUnreachable, 'the destination can not be reached, or is not there'],
   [EXIT.conflicts, 'the destination has other values under some keys, and --on-conflict is error'],
   [EXIT.differences, 'the verification found differences'],
   [EXIT.partial, 'some keys were not copied; the command that goes on is printed'],

@@ -152,7 +152,7 @@ export class Migration {
     try {
       await this.target.open('read')
     } catch (error) {
-      if (!(error instanceof StoreError) || (error.fault !== 'usage' && error.fault !== 'absent')) throw error instanceof StoreError ? new TransferError('target', error) : error
+      if (!(error instanceof StoreError) || error.fault !== 'absent') throw error instanceof StoreError ? new TransferError('target', error) : error
       this.options.listener?.note?.('info', `the destination is taken as empty: ${error.message}`)
       this.target = emptyLike(this.target)
     }
@@ -199,15 +199,21 @@ export class Migration {
         this.#locks.push(lock)
         this.#tookOver ||= tookOver
       } catch (error) {
-        // A medium that can only be read is a source all the same.
-        if (side === 'source' && error instanceof StoreError && error.fault === 'denied' && this.source.lockFile !== undefined)
-          this.options.listener?.note?.('info', `${this.source.label} is read without a lock: ${error.message}`)
+        // What can only be read is a source all the same.
+        if (side === 'source' && error instanceof StoreError && error.fault === 'denied') this.#goOnUnlocked(error)
         else throw error instanceof StoreError ? new TransferError(side, error) : error
       }
     }
     if (!this.#tookOver) return
     this.#warn('the lock of this same migration was there and its process is gone: going on in its place')
     await this.target.sweep?.().catch((error: Error) => this.#warn(`what it left half written could not be removed: ${error.message}`))
+  }
+
+  /** Nobody can write to a medium that can only be read; to a store whose user may only read, others can. */
+  #goOnUnlocked({ message }: StoreError): void {
+    const { label, lockFile } = this.source
+    if (lockFile !== undefined) this.options.listener?.note?.('info', `${label} is read without a lock: ${message}`)
+    else this.#warn(`${label} is read without a lock, for its user may not write one (${message}). Nothing keeps others from writing there or migrating it meanwhile: see to it yourself that nobody does, or let the user write and delete the key core/migration`)
   }
 
   /** From now on somebody else may be at work on the store. */

@@ -292,7 +292,7 @@ export class FileStore implements Store {
     const unlinked = error.syscall === 'link' && error.code === 'EPERM'
     const denied = (error.code === 'EACCES' || error.code === 'EPERM') && !unlinked
     const advice = unlinked ? 'this file system has no hard links, without which a file can not be created unless it is there; overwrite instead' : denied ? 'change its owner or mode, or run as another user' : ADVICE[error.code ?? ''] ?? 'look at the file system'
-    return new StoreError(denied ? 'denied' : 'refused', `${this.label}: could not ${what} (${error.message}); ${advice}`, { cause: error })
+    return new StoreError(denied || error.code === 'EROFS' ? 'denied' : 'refused', `${this.label}: could not ${what} (${error.message}); ${advice}`, { cause: error })
   }
 
   #check(): void {

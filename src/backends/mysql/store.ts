@@ -54,6 +54,8 @@ const CONNECT_TIMEOUT_MS = 10_000
 /** What a statement takes beside keys and values: its text and a few bytes for each value. */
 const STATEMENT_BYTES = 16_384
 const ROW_BYTES = 24
+/** A little less than the column takes, with the packets that servers have by default. */
+const USUAL_VALUE_BYTES = 15 << 20
 /** A statement larger than this gains nothing. */
 const STATEMENT_MOST_BYTES = 4 << 20
 
@@ -122,7 +124,7 @@ export class MysqlStore implements Store {
     const valueBytes = limits.get('vault_value')
     if (keyBytes === undefined || valueBytes === undefined) {
       const what = limits.size === 0 ? 'there is no such table, or the user may not see it' : 'the table has no columns vault_key and vault_value'
-      throw new StoreError('usage', `${this.label}: ${what}; look at the options 'database' and 'table'`)
+      throw new StoreError(limits.size === 0 ? 'absent' : 'usage', `${this.label}: ${what}; look at the options 'database' and 'table'`)
     }
     const [[packet]] = await connection.query<RowDataPacket[]>('select @@max_allowed_packet')
     this.#keyBytesMax = keyBytes
@@ -149,7 +151,7 @@ export class MysqlStore implements Store {
     const readOnly = await this.#run(async (connection) => (await connection.query<RowDataPacket[]>('select @@global.read_only'))[0])
     if (Number(readOnly[0][0]) !== 0) findings.push({ code: 'read-only', level: 'error', message: `${this.label}: the server is read-only (read_only); connect to the primary` })
     if (this.traits.valueBytesMax < this.#valueBytesMax)
-      findings.push({ code: 'value-limit', level: 'warning', message: `${this.label}: values may have ${this.traits.valueBytesMax} bytes, because max_allowed_packet of the server is ${this.#packetBytes}; the column would take ${this.#valueBytesMax}` })
+      findings.push({ code: 'value-limit', level: this.traits.valueBytesMax < USUAL_VALUE_BYTES ? 'warning' : 'info', message: `${this.label}: values may have ${this.traits.valueBytesMax} bytes, because max_allowed_packet of the server is ${this.#packetBytes}; the column would take ${this.#valueBytesMax}` })
     return findings
   }
 

@@ -101,7 +101,7 @@ export class PostgresqlStore implements Store {
     await connections.once(async (client) => {
       const { rows } = await client.query<{ found: string | null }>('select to_regclass($1)::text as found', [this.#table])
       if (rows[0].found !== null) return
-      if (access === 'read' || !this.settings.createsTable) throw new StoreError('usage', `${this.label}: there is no such table; look at the options 'connection_url' and 'table'`)
+      if (access === 'read' || !this.settings.createsTable) throw new StoreError('absent', `${this.label}: there is no such table; look at the options 'connection_url' and 'table'`)
       await client.query(`create table if not exists ${this.#table} (parent_path text collate "C" not null, path text collate "C", key text collate "C", value bytea, primary key (path, key))`)
       await client.query(`create index if not exists ${quoted(`${this.settings.table}_parent_path_idx`)} on ${this.#table} (parent_path)`)
     })
