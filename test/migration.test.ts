@@ -11,6 +11,7 @@ import { MemoryStore } from '../src/backends/memory/store.js'
 import { Compare } from '../src/transfer/compare.js'
 import { Copy, TransferError } from '../src/transfer/copy.js'
 import { LockedError } from '../src/transfer/lock.js'
+import type { MigrationOptions } from '../src/transfer/migration.js'
 import { StoreError, type ConflictPolicy, type Entry, type KeyRef } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
 import { Chance } from './fuzz/chance.js'
@@ -250,6 +251,23 @@ t.test('keys that the target would not list are not written there, and told', as
   t.match((await migration(source, typed).run()).report.counts, { unsupported: 2, written: 5 }, 'in another layout only what is its own')
   await migration(source, typed, { choice: { keepKey: ({ db }) => db === 1, rename: ({ db, key }) => ({ db, key: Buffer.concat([Buffer.from('x/'), key]) }) } }).run()
   t.ok((await contentOf(typed)).includes('1 x/core/migration=not ours'))
+})
+
+t.test('databases that the target does not have', async (t) => {
+  const source = new MemoryStore(undefined, true)
+  await source.write([entry('a', '0'), entry('a', '1', 1), entry('b', '3', 3)], 'replace')
+  const target = new MemoryStore(undefined, false)
+  t.match((await migration(source, target).run()).report, { counts: { unsupported: 2, written: 1 }, samples: { unsupported: [{ reason: /has database 0 alone; map database 1 to it \(--db 1:0\)/ }] } })
+  t.same(await contentOf(target), ['0 a=0'], 'a key of another database is not taken for one of this')
+  const telling = Object.assign(source, { databases: () => Promise.resolve([0, 1, 3]) })
+  const message = /^one-database: memory: has database 0 alone, and memory: has keys in database 1, 3: .*--db 1:0 .*--db 0$/
+  await t.rejects(migration(telling, new MemoryStore(undefined, false)).run(), { name: 'PreflightError', message })
+  await t.rejects(migration(telling, new MemoryStore(undefined, false), { dryRun: true }).run(), { name: 'PreflightError', message })
+  const only = (from: number): Partial<MigrationOptions> => ({ choice: { keepKey: ({ db }) => db === from, rename: ({ key }) => ({ db: 0, key }), databaseOf: (db) => (db === from ? 0 : undefined) } })
+  const third = new MemoryStore(undefined, false)
+  t.match((await migration(telling, third, only(3)).run()).report.counts, { written: 1 })
+  t.same(await contentOf(third), ['0 b=3'])
+  t.match((await migration(telling, new MemoryStore(undefined, true)).run()).report.counts, { written: 3 }, 'one that has them')
 })
 
 t.test('a comparison finds what is missing, differs, or is only there; a repair mends the first two', async (t) => {

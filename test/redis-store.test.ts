@@ -19,6 +19,7 @@ import { Random } from '../src/random.js'
 import { EntryError, type ConflictPolicy, type Entry, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../src/transfer/store.js'
 import { show, type RespClient, type Word } from './client.js'
 import { FaultProxy } from './fault-proxy.js'
+import { start } from './migrations.js'
 import { meet, slotOfKey, startCluster, startNode, stopCluster, until } from './peers-cluster.js'
 import { freePort, skipWithout, startPeer, type Peer, type PeerName, type PeerOptions } from './peers.js'
 
@@ -368,6 +369,21 @@ t.test('a server that is not there, that does not answer, that refuses us', { sk
   const odd = await FaultProxy.start(closed.peer.port, { kind: 'insert', direction: 'back', at: 0, bytes: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n') })
   t.teardown(() => odd.stop())
   await t.rejects(open({ address: `127.0.0.1:${odd.port}` }), { fault: 'unreachable', message: /is it a Redis server\?/ })
+})
+
+t.test('databases of a server that a cluster does not have', { skip: noRedis }, async (t) => {
+  const { client, address } = await running(t, 'redis')
+  const nodes = await startCluster('redis', 3)
+  t.teardown(() => stopCluster(nodes))
+  await client.pipeline([['SET', 'a', '0'], ['SELECT', 2], ['SET', 'a', '2']])
+  const cluster = `redis-cluster://${nodes[0].address}`
+  const refused = { status: 2, err: /nothing was copied:\none-database: redis-cluster:.* has database 0 alone, and redis:.* has keys in database 2: .*--db 2:0/ }
+  for (const words of [[], ['--dry-run'], ['--db=2']]) t.match(await start([...words, `redis://${address}`, cluster]), refused, words.join(' '))
+  t.match(await start(['--db=0', `redis://${address}`, cluster]), { status: 0, out: /written +1/ })
+  t.match(await start(['--db=2:0', '--prefix-to=two:', '--verify=full', `redis://${address}/2`, cluster]), { status: 0, out: /written +1.*no difference/s })
+  const file = path.join(folder, 'two.rdb')
+  t.match(await start([`redis://${address}`, `rdb:${file}`]), { status: 0 })
+  t.match(await start(['--dry-run', `rdb:${file}`, cluster]), { status: 8, out: /identical +1.*unsupported +1.*map database 2 to it/s })
 })
 
 t.test('a source whose user may not ask for everything', { skip: noRedis }, async (t) => {

@@ -48,6 +48,7 @@ export function selectionOf(flags: MigrateFlags): Selection {
     choice: {
       ...((match.length > 0 || exclude.length > 0 || databases.size > 0 || from !== undefined) && { keepKey }),
       ...(flags.types.length > 0 && { keepEntry: (entry: Entry) => flags.types.includes(typeOf(entry)) }),
+      ...(databases.size > 0 && { databaseOf: (db: number) => databases.get(db) }),
       ...(renames && { rename: (ref: KeyRef) => exchange(ref, databases, before, after) }),
     },
     sourceName: renames ? (ref) => exchange(ref, backwards, after, before) : undefined,

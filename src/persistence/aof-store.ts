@@ -64,6 +64,10 @@ export class AofStore implements Store {
     return this.engine?.databases.reduce((sum, { size }) => sum + size, 0)
   }
 
+  async databases(): Promise<number[]> {
+    return (this.engine?.databases ?? []).filter(({ size }) => size > 0).map(({ index }) => index)
+  }
+
   async* list(): AsyncGenerator<readonly KeyRef[], void, void> {
     if (this.engine === undefined) throw this.notOpen()
     let page: KeyRef[] = []

@@ -17,7 +17,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicMs } from '../clock.js'
-import { isReserved, reservedReason } from './keys.js'
+import { misplacement } from './keys.js'
 import { Pace, partOf, type Rate } from './pace.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from './report.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
@@ -30,6 +30,8 @@ export interface Choice {
   readonly keepEntry?: (entry: Entry) => boolean
   /** Its database and name in the target. */
   readonly rename?: (ref: KeyRef) => KeyRef
+  /** The database in the target, as `rename` says it; undefined for one of which nothing is copied. */
+  readonly databaseOf?: (db: number) => number | undefined
 }
 
 export interface CopyOptions extends Choice {
@@ -227,7 +229,7 @@ export class Copy {
       else {
         const name = rename?.(ref) ?? ref
         const named = name === ref ? entry : { ...entry, db: name.db, key: name.key }
-        const converted = isReserved(name, this.target.traits) ? new EntryError('unsupported', reservedReason(this.target)) : convert(named)
+        const converted = misplacement(name, this.target) ?? convert(named)
         if (converted instanceof EntryError) this.#count(ref, converted.code, converted.message)
         else if (converted.key.length > keyBytesMax) this.#count(ref, 'too-large', `the key has ${converted.key.length} bytes, ${this.target.label} takes ${keyBytesMax}`)
         else if (converted.value.length > valueBytesMax) this.#count(ref, 'too-large', `the value has ${converted.value.length} bytes, ${this.target.label} takes ${valueBytesMax}`)

@@ -5,7 +5,7 @@
 import { CHECKPOINT_NAME } from './checkpoint.js'
 import { LOCK_NAME } from './lock-place.js'
 import { sortedKeys } from './sorted-keys.js'
-import { compareKeys, type KeyRef, type Store, type StoreTraits } from './store.js'
+import { EntryError, compareKeys, type KeyRef, type Store, type StoreTraits } from './store.js'
 
 export interface ListingOptions {
   /** Nothing at or before this key: it was dealt with by an earlier run. */
@@ -72,14 +72,18 @@ const VAULT_LOCK = Buffer.from('core/lock')
 const SLASH = 0x2f
 
 /** Whether an entry of this name is ours or the store's, not data: it is never listed. */
-export function isReserved({ db, key }: KeyRef, { vaultLayout, onlyDatabase = 0 }: StoreTraits): boolean {
-  if (db === onlyDatabase && (key.equals(LOCK_NAME) || key.equals(CHECKPOINT_NAME))) return true
-  return vaultLayout && (key.length === 0 || key[key.length - 1] === SLASH || key.equals(VAULT_LOCK))
+function isReserved({ db, key }: KeyRef, { vaultLayout, onlyDatabase = 0 }: StoreTraits): boolean {
+  // The lengths first: a comparison costs as much as all else that is done with a name here.
+  const { length } = key
+  if (db === onlyDatabase && ((length === LOCK_NAME.length && key.equals(LOCK_NAME)) || (length === CHECKPOINT_NAME.length && key.equals(CHECKPOINT_NAME)))) return true
+  return vaultLayout && (length === 0 || key[length - 1] === SLASH || (length === VAULT_LOCK.length && key.equals(VAULT_LOCK)))
 }
 
-/** Why a store does not take a key that is reserved there: it would not be listed, and so neither verified nor copied back. */
-export function reservedReason({ label, traits }: Store): string {
+/** Why a store is not to get a key of this name: it could not be listed there, and so neither verified nor copied back, or it would be another key. */
+export function misplacement(ref: KeyRef, { label, traits }: Store): EntryError | undefined {
+  if (ref.db !== 0 && !traits.databases) return new EntryError('unsupported', `${label} has database 0 alone; map database ${ref.db} to it (--db ${ref.db}:0), or leave it out (--db 0)`)
+  if (!isReserved(ref, traits)) return undefined
   const names = traits.vaultLayout ? `the empty key, ${VAULT_LOCK.toString()} and what ends in '/' are no data in Vault's layout, ${LOCK_NAME.toString()} and ${CHECKPOINT_NAME.toString()} are a migration's own`
     : `${LOCK_NAME.toString()} and ${CHECKPOINT_NAME.toString()} are a migration's own`
-  return `${label} has no place for a key of this name (${names}); copy it under another name (--prefix-to), or leave it out (--exclude)`
+  return new EntryError('unsupported', `${label} has no place for a key of this name (${names}); copy it under another name (--prefix-to), or leave it out (--exclude)`)
 }

@@ -240,10 +240,21 @@ export class Migration {
     const findings = [
       ...(await this.#at('source', async () => (await this.source.preflight?.('read')) ?? [])),
       ...(await this.#at('target', async () => (await this.target.preflight?.('write')) ?? [])),
+      ...(await this.#at('source', () => this.#databaseFindings())),
     ]
     if (findings.some(({ level }) => level === 'error')) throw new PreflightError(findings)
     for (const { level, code, message } of findings) this.options.listener?.note?.(level === 'warning' ? 'warning' : 'info', `${code}: ${message}`)
     return findings
+  }
+
+  /** Databases of the source for which the target has no place, where the source tells which it has. */
+  async #databaseFindings(): Promise<Finding[]> {
+    const { source, target, options: { choice } } = this
+    if (target.traits.databases) return []
+    const numbers = ((await source.databases?.()) ?? []).filter((db) => (choice.databaseOf === undefined ? db : (choice.databaseOf(db) ?? 0)) !== 0)
+    if (numbers.length === 0) return []
+    const advice = `copy one at a time, as in --db ${numbers[0]}:0 (with --prefix-to where names could meet), or leave them out with --db 0`
+    return [{ code: 'one-database', level: 'error', message: `${target.label} has database 0 alone, and ${source.label} has keys in database ${numbers.join(', ')}: ${advice}` }]
   }
 
   // ---- copying ----

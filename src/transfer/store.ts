@@ -146,6 +146,8 @@ export interface Store {
   preflight?(access: StoreAccess): Promise<readonly Finding[]>
   /** How many keys there are, about; undefined when finding out costs a walk over all. */
   count?(): Promise<number | undefined>
+  /** The numbers of the databases that have keys; absent when finding out costs a walk over all. */
+  databases?(): Promise<readonly number[]>
   /**
    * Every key, in pages of a size that suits the store. In order when `traits.ordered`, then from `from` on (that
    * key included); otherwise in any order, all of them, perhaps some twice. A slow consumer slows the store down:

@@ -70,6 +70,10 @@ class RedisStore implements Store {
     return [...(await this.#counts()).values()].reduce((sum, keys) => sum + keys, 0)
   }
 
+  async databases(): Promise<number[]> {
+    return [...(await this.#counts())].filter(([, keys]) => keys > 0).map(([db]) => db)
+  }
+
   /** Keys of each database that the store has. */
   #counts(): Promise<Map<number, number>> {
     return this.#connections.run(this.db ?? 0, async (connection) => {
