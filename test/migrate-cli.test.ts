@@ -255,7 +255,7 @@ t.test('flags: all others', async (t) => {
   t.match(readMigrateFlags(['a:', 'b:', '--plan', 'p', '--verify', 'none', '--repair=false'], {}), { plan: 'p', verify: 'none', repair: false })
   t.match(readMigrateFlags(['a:', 'b:', '--dry-run=false', '--verify', 'full'], {}), { dryRun: false, verify: 'full' })
   t.match(readMigrateFlags(['--', '-a', '-b'], {}), { urls: { source: '-a', destination: '-b' } })
-  t.match(readMigrateFlags(['undo', 'u.log', '--log-level', 'warn'], {}), { undo: 'u.log', urls: undefined, logLevel: 'warn' })
+  t.match(readMigrateFlags(['undo', 'u.log', '--on-conflict', 'skip', '-reset'], {}), { undo: 'u.log', urls: undefined, onConflict: 'skip', reset: true })
   t.equal(readMigrateFlags(['-h'], {}).help && readMigrateFlags(['--help'], {}).help && readMigrateFlags(['-help', 'x'], {}).help, true)
 })
 
@@ -280,6 +280,8 @@ t.test('flags: a bad one is named, with what is allowed', async (t) => {
     'a b c': 'there are 3 words beside the flags; keyferry migrate takes two URLs, the source and the destination, or none and -config FILE',
     'a b -config c': 'both -config and two URLs name the source and the destination; give one of them',
     '': 'nothing says what to copy: give -config FILE, or two URLs, the source and the destination (see keyferry migrate --help)',
+    'undo u --dry-run': 'undo has no flag --dry-run: the log says what is put back; there are --config, --on-conflict, --state, --reset',
+    'undo u --on-conflict skip --match a*': 'undo has no flag --match: the log says what is put back; there are --config, --on-conflict, --state, --reset',
     'undo': 'undo takes one file: keyferry migrate undo FILE, where FILE is what --undo-log wrote',
     'a b --plan p --apply p': '--plan and --apply exclude each other: a plan is either made or followed',
     'a b --dry-run --apply p': '--dry-run and --apply exclude each other: a dry run writes nothing',

@@ -15,7 +15,7 @@ import { Copy, type CopyOptions } from '../src/transfer/copy.js'
 import type { Rate } from '../src/transfer/pace.js'
 import { StoreError, type Entry, type KeyRef, type Store } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
-import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
+import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filesOf, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
 import { skipWithoutEtcd, startEtcd } from './peers-etcd.js'
 import { skipWithout, startPeer, type PeerName } from './peers.js'
 
@@ -428,6 +428,37 @@ t.test('undoing ends with the status for conflicts, names them, and can be told 
   t.match(await start(['undo', undoLog]), { status: 6, out: /target: 0 keys have their former values again, 4 new ones are removed/, err: /1 key changed since the migration, left as they are; --on-conflict replace.*:\n {2}dir3\/k3\n/ })
   t.match(await start(['undo', undoLog, '--on-conflict=skip']), { status: 0, err: /dir3\/k3/ })
   t.match(await start(['undo', '--on-conflict=replace', undoLog]), { status: 0, out: /is as it was: 0 keys .* 1 new/, err: /^$/ })
+})
+
+t.test('undoing takes the lock of the destination, and the checkpoint goes first', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target, undoLog] = ['source', 'target', 'undo'].map((name) => path.join(folder, name))
+  vaultFolder(source, 5)
+  t.match(await start(['--undo-log', undoLog, `file:${source}`, `file:${target}`]), { status: 0 })
+  const lock = path.join(target, 'core/_migration')
+  const locked = (record: object): void => {
+    mkdirSync(path.dirname(lock), { recursive: true })
+    writeFileSync(lock, JSON.stringify({ Value: Buffer.from(JSON.stringify({ start: 'then', owner: 'x', host: hostname(), pid: process.pid, task: 'x', ...record })).toString('base64') }))
+  }
+  locked({})
+  t.match(await start(['undo', undoLog]), { status: 3, out: '', err: /^keyferry migrate: storage migration in progress \(started: then\) .*remove the lock with -reset/ })
+  locked({ pid: 2 ** 22 + 1 })
+  t.match(await start(['undo', undoLog]), { status: 3, err: /The process is gone: remove the lock with -reset/ })
+  t.equal(filesOf(target).length, 6, 'nothing was put back')
+  t.match(await start(['undo', '-reset', undoLog]), { status: 0, out: `Success! Migration lock reset in file:${target}.\n` })
+  t.match(await start(['undo', '-reset', undoLog]), { status: 0, out: 'Success! There was no migration lock to reset.\n' })
+  t.match(await start(['-reset', `file:${source}`, `file:${target}`]), { status: 0, out: 'Success! There was no migration lock to reset.\n' })
+  locked({})
+  t.match(await start(['-reset', `file:${source}`, `file:${target}`]), { status: 0, out: `Success! Migration lock reset in file:${target}.\n` })
+  const { task } = JSON.parse(readFileSync(undoLog, 'utf8').split('\n')[0]) as { task: string }
+  locked({ pid: 2 ** 22 + 1, task })
+  const checkpoint = JSON.stringify({ version: 1, task, watermark: { db: 0, key: Buffer.from('dir2/k2').toString('base64') }, saved: 'x' })
+  writeFileSync(path.join(target, 'core/_migration-checkpoint'), JSON.stringify({ Value: Buffer.from(checkpoint).toString('base64') }))
+  mkdirSync(path.join(folder, 'state'))
+  writeFileSync(path.join(folder, 'state/checkpoint.json'), checkpoint)
+  t.match(await start(['undo', undoLog, '--state', path.join(folder, 'state')]), { status: 0, out: /is as it was.* 5 new/ }, 'the lock of the migration itself, which was killed')
+  t.same([...filesOf(target), ...filesOf(path.join(folder, 'state'))], [])
+  t.match(await start([`file:${source}`, `file:${target}`]), { status: 0, out: /written +5/ })
 })
 
 // ------------------------------------------------------------------------------------------------ the program

@@ -188,7 +188,12 @@ function setPositionals(flags: MigrateFlags, words: readonly string[]): void {
     throw new UsageError(`${words.length === 1 ? `'${withoutSecrets(words[0])}' stands alone` : `there are ${words.length} words beside the flags`}; keyferry migrate takes two URLs, the source and the destination, or none and -config FILE`)
 }
 
+/** The flags that mean something to `undo`. */
+const UNDO_FLAGS: readonly string[] = ['config', 'on-conflict', 'state', 'reset']
+
 function refuseContradictions(flags: MigrateFlags, given: ReadonlySet<string>): void {
+  const idle = flags.undo === undefined ? undefined : [...given].find((name) => !UNDO_FLAGS.includes(name))
+  if (idle !== undefined) throw new UsageError(`undo has no flag --${idle}: the log says what is put back; there are ${UNDO_FLAGS.map((name) => `--${name}`).join(', ')}`)
   if (flags.config !== undefined && /^[a-z][a-z0-9+-]*:\/\//i.test(flags.config)) throw new UsageError('-config takes a file, and this is a URL; two URLs, the source and the destination, stand without a flag')
   if (flags.undo === undefined) {
     if (flags.config !== undefined && flags.urls !== undefined) throw new UsageError('both -config and two URLs name the source and the destination; give one of them')

@@ -7,7 +7,7 @@ const HEAD = `keyferry migrate: copies a store into another one, in order, and g
 
 Usage: keyferry migrate [flags] SOURCE-URL DESTINATION-URL
        keyferry migrate [flags] -config FILE
-       keyferry migrate undo [-config FILE] [--on-conflict replace|skip] FILE
+       keyferry migrate undo [-config FILE] [--on-conflict replace|skip] [--state DIR] [-reset] FILE
 
 Examples
   keyferry migrate redis://127.0.0.1:6379 redis://10.0.0.5:6379

@@ -10,17 +10,14 @@ import { writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { conversion, sameEntry } from '../backends/convert.js'
 import { withoutPassword } from '../backends/url.js'
-import { decodePayload } from '../../protocol/rdb/same-value.js'
 import { Random } from '../random.js'
 import { TransferError } from '../transfer/copy.js'
 import type { Fingerprint } from '../transfer/fingerprint.js'
-import { readJournalHead } from '../transfer/journal.js'
 import { LockedError } from '../transfer/lock.js'
 import { makeFolder } from '../transfer/make-folder.js'
 import { Migration, PreflightError, type MigrationResult } from '../transfer/migration.js'
 import { FAILURES } from '../transfer/report.js'
 import { keyText, StoreError, type Entry, type Store } from '../transfer/store.js'
-import { undo } from '../transfer/undo.js'
 import { collectMoreOften } from './collector.js'
 import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
@@ -29,9 +26,9 @@ import { isAlive } from './is-alive.js'
 import { endsOfFile, endsOfUrls, passwordOptions, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
+import { bytesOf, isUsage, resetText } from './migrate-shared.js'
 import { MigrateDisplay } from './progress.js'
 import { countText, keysText } from './quantities.js'
-import { storeOfType } from './stores.js'
 
 /** Most stores take fewer, and get fewer. A power of two goes into one SQL statement. */
 const BATCH_ENTRIES = 4096
@@ -47,7 +44,7 @@ export async function runMigrate(words: readonly string[]): Promise<number> {
       process.stdout.write((await import('./migrate-help.js')).migrateHelp())
       return EXIT.done
     }
-    if (flags.undo !== undefined) return await runUndo(flags, flags.undo)
+    if (flags.undo !== undefined) return await (await import('./migrate-undo.js')).runUndo(flags, flags.undo)
     const ends = await endsOf(flags)
     return await runEnds(flags, ends, words)
   } catch (error) {
@@ -56,8 +53,6 @@ export async function runMigrate(words: readonly string[]): Promise<number> {
     return EXIT.usage
   }
 }
-
-const isUsage = (error: unknown): boolean => error instanceof StoreError && (error.fault === 'usage' || error.fault === 'missing')
 
 function endsOf(flags: MigrateFlags): Promise<MigrateEnds> {
   return flags.config === undefined
@@ -95,8 +90,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
   const command = `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`
   try {
     if (flags.reset) {
-      await migration.reset()
-      process.stdout.write('Success! Migration lock reset (if it was set).\n')
+      process.stdout.write(resetText(await migration.reset()))
       return EXIT.done
     }
     const result = await migration.run()
@@ -150,13 +144,6 @@ const nameOf = (content: unknown): string => createHash('sha256').update(JSON.st
 function reopenable({ backend, options }: MigrateEnd): { type: string; options: Record<string, string> } {
   const open = Object.entries(options).filter(([name]) => backend.options.find((spec) => spec.name === name)?.secret !== true)
   return { type: backend.type, options: Object.fromEntries(open) }
-}
-
-/** The bytes of a string, whichever form it is in. */
-function bytesOf(entry: Entry): Buffer | undefined {
-  if (entry.form === 'raw') return entry.value
-  const value = decodePayload(entry.value)
-  return value?.type === 'string' ? value.bytes : undefined
 }
 
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
@@ -231,46 +218,4 @@ function explain(error: unknown, interrupted: boolean, verb: string, command?: s
   if (isUsage(cause)) return EXIT.usage
   if ((cause.fault === 'unreachable' || cause.fault === 'absent') && error instanceof TransferError) return error.side === 'source' ? EXIT.sourceUnreachable : EXIT.destinationUnreachable
   return EXIT.failed
-}
-
-// ------------------------------------------------------------------------------------------------ undo
-
-/** The log has no secrets: what is required and secret has to come from elsewhere. */
-function undoStore(end: MigrateEnd, isOfLog: boolean): Store {
-  try {
-    return storeOfEnd(end, passwordOptions('destination', end))
-  } catch (error) {
-    if (!isOfLog || !(error instanceof StoreError)) throw error
-    throw new UsageError(`${error.message}; an undo log has no secrets, give -config FILE with the configuration of the migration`)
-  }
-}
-
-/** `keyferry migrate undo FILE [-config FILE]`: the log says which destination; the configuration brings its secrets. */
-async function runUndo(flags: MigrateFlags, file: string): Promise<number> {
-  const head = await readJournalHead(file, 'undo')
-  const end = flags.config === undefined
-    ? { backend: await storeOfType(head.reopen.type), options: head.reopen.options }
-    : (await endsOfFile(flags.config)).destination
-  const store = undoStore(end, flags.config === undefined)
-  if (store.label !== head.target) throw new UsageError(`${file} belongs to ${head.target}, and this is ${store.label}`)
-  try {
-    await store.open('write')
-    const toleranceMs = store.traits.expiryToleranceMs ?? 0
-    const { restored, removed, changed, samples, failed } = await undo(store, file, {
-      same: (a, b) => sameEntry(a, b, toleranceMs), fits: (print, entry) => fits(print, entry, toleranceMs), nowMs: Date.now, insists: flags.onConflict === 'replace',
-    })
-    process.stdout.write(`${store.label}${changed + failed.length === 0 ? ' is as it was' : ''}: ${restored} keys have their former values again, ${removed} new ones are removed\n`)
-    const say = (text: string): void => { process.stderr.write(`${text}\n`) }
-    for (const { entry, reason } of failed) say(`  not put back: ${keyText(entry.key)}: ${reason}`)
-    if (changed > 0) say(`${keysText(changed)} changed since the migration, left as they are${flags.onConflict === 'skip' ? '' : '; --on-conflict replace puts them back too'}:`)
-    for (const { db, key } of samples) say(`  ${keyText(key)}${db === 0 ? '' : ` (database ${db})`}`)
-    if (failed.length > 0) return EXIT.partial
-    return changed > 0 && flags.onConflict !== 'skip' ? EXIT.conflicts : EXIT.done
-  } catch (error) {
-    if (!(error instanceof StoreError) || isUsage(error)) throw error
-    process.stderr.write(`keyferry migrate: ${error.message}\n`)
-    return error.fault === 'unreachable' ? EXIT.destinationUnreachable : EXIT.failed
-  } finally {
-    await store.close()
-  }
 }

@@ -96,15 +96,7 @@ export class Checkpoint {
 
   /** The watermark that an earlier run of this task left, or undefined. */
   async load(): Promise<KeyRef | undefined> {
-    const bytes = await this.keeper.load()
-    if (bytes === undefined) return undefined
-    try {
-      const record = JSON.parse(bytes.toString('utf8')) as CheckpointRecord
-      if (record.version !== 1 || record.task !== this.task) return undefined
-      return { db: record.watermark.db, key: Buffer.from(record.watermark.key, 'base64') }
-    } catch {
-      return undefined
-    }
+    return watermarkIn(await this.keeper.load(), this.task)
   }
 
   /** A key could not be copied: a run that goes on is to meet it again, so the mark stays where it is from now on. */
@@ -153,4 +145,21 @@ export class Checkpoint {
     this.#timer = undefined
     await this.flush()
   }
+}
+
+/** The watermark in a checkpoint of this task. */
+function watermarkIn(bytes: Buffer | undefined, task: string): KeyRef | undefined {
+  if (bytes === undefined) return undefined
+  try {
+    const record = JSON.parse(bytes.toString('utf8')) as CheckpointRecord
+    if (record.version !== 1 || record.task !== task) return undefined
+    return { db: record.watermark.db, key: Buffer.from(record.watermark.key, 'base64') }
+  } catch {
+    return undefined
+  }
+}
+
+/** Removes the checkpoint of this task, when what it says is done is about to be undone. */
+export async function forgetCheckpoint(keeper: Keeper, task: string): Promise<void> {
+  if (watermarkIn(await keeper.load(), task) !== undefined) await keeper.clear()
 }

@@ -104,6 +104,17 @@ export async function lockInFile(file: string, here: Here): Promise<{ holder: Lo
   return holder === undefined ? undefined : { holder, isStale: isStale(holder, here) }
 }
 
+/** Removes a lock, whosever it is and whether it can be read or not; false when there is none. */
+export async function resetLock(place: LockPlace): Promise<boolean> {
+  const held = await place.read().catch((error: unknown) => {
+    if (error instanceof StoreError && error.fault === 'corrupt') return error
+    throw error
+  })
+  if (held === undefined) return false
+  await place.remove()
+  return true
+}
+
 export class Lock {
   #timer: NodeJS.Timeout | undefined
   #renewing: Promise<void> | undefined

@@ -13,7 +13,7 @@ import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
 import type { Fingerprint } from './fingerprint.js'
 import { JournalWriter, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
 import { listing, type ListingOptions } from './keys.js'
-import { Lock, LockLostError, type LockSurroundings, type Owner } from './lock.js'
+import { Lock, LockLostError, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
@@ -106,13 +106,15 @@ export class Migration {
     this.#signal = options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal])
   }
 
-  /** Removes the locks of a migration that is gone, at both ends, whosever they are. */
-  async reset(): Promise<void> {
+  /** Removes the locks of a migration that is gone, at both ends, whosever they are. The labels of the stores that had one. */
+  async reset(): Promise<string[]> {
     const { source, target } = this
     try {
       if (source.lockFile === undefined) await this.#at('source', () => source.open('read'))
       if (target.lockFile === undefined) await this.#at('target', () => target.open('write'))
-      for (const [side, place] of this.#lockPlaces()) await this.#at(side, () => place.remove())
+      const had: string[] = []
+      for (const [side, place] of this.#lockPlaces()) if (await this.#at(side, () => resetLock(place))) had.push(place.label)
+      return had
     } finally {
       await this.#close()
     }

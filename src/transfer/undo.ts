@@ -20,6 +20,8 @@ export interface UndoOptions {
   readonly nowMs: () => number
   /** Puts back what somebody else has changed since, too. */
   readonly insists?: boolean
+  /** Ends it between two pages of the log. */
+  readonly signal?: AbortSignal
 }
 
 export interface UndoReport {
@@ -40,7 +42,10 @@ const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
 export async function undo(store: Store, file: string, options: UndoOptions): Promise<UndoReport> {
   if (store.traits.startsOver === true) throw new StoreError('usage', `${store.label} can not be put back: it is written as a whole`)
   const run = new Undoing(store, options)
-  for await (const page of undoRecords(file)) await run.page(page)
+  for await (const page of undoRecords(file)) {
+    if (options.signal?.aborted === true) break
+    await run.page(page)
+  }
   return run.report()
 }
 
