@@ -681,6 +681,13 @@ t.test('etcd: who may, over what, and who is not there', { skip: skipWithoutEtcd
   const trusting = await v3(t, `etcds://root:secret@127.0.0.1:${peer.port}?tls_ca_file=${encodeURIComponent(ca)}`)
   t.equal((await trusting.read([ref('a')]))[0]?.value.toString(), '1')
 
+  const steps = [['/auth/role/add', { name: 'readers' }], ['/auth/role/grant', { name: 'readers', perm: { permType: 'READ', key: Buffer.from('a').toString('base64'), range_end: Buffer.from('z').toString('base64') } }],
+    ['/auth/user/add', { name: 'reader', password: 'r' }], ['/auth/user/grant', { user: 'reader', role: 'readers' }]] as const
+  for (const [call, body] of steps) await mine.gateway.call(call, JSON.stringify(body), false)
+  const reader = await v3(t, `etcds://reader:r@127.0.0.1:${peer.port}?tls_skip_verify=true`)
+  t.equal((await reader.read([ref('a')]))[0]?.value.toString(), '1')
+  for (const policy of ['error', 'replace'] as const) await t.rejects(reader.write([raw('core/migration', 'x')], policy), { fault: 'denied', message: /permission denied.*user's roles/ })
+
   const web = http.createServer((_, response) => response.end('<html>'))
   await new Promise<void>((done) => web.listen(0, '127.0.0.1', done))
   t.teardown(() => web.close())
