@@ -307,6 +307,7 @@ t.test('undoing leaves alone what was changed since, unless it is told to', asyn
   t.same(report.samples.map(({ key }) => key.toString()).sort(), ['changed', 'deleted', 'new and changed', 'ttl'])
   t.same(await contentOf(target), ['0 changed=theirs', '0 expired=old', '0 new and changed=theirs', '0 overwritten=old', '0 ttl=migrated'])
   t.match(await undo(target, first, { ...UNDO, nowMs: () => now }), { restored: 0, removed: 0, changed: 4 }, 'once more does no harm')
+  t.match(await undo(target, first, { ...UNDO, insists: true, signal: AbortSignal.abort() }), { restored: 0, removed: 0 }, 'interrupted')
   const second = path.join(folder, 'second')
   const other = await make(second)
   t.match(await undo(other, second, { ...UNDO, insists: true }), { restored: 5, removed: 2, changed: 0 })
@@ -448,6 +449,8 @@ t.test('undoing takes the lock of the destination, and the checkpoint goes first
   t.match(await start(['undo', '-reset', undoLog]), { status: 0, out: `Success! Migration lock reset in file:${target}.\n` })
   t.match(await start(['undo', '-reset', undoLog]), { status: 0, out: 'Success! There was no migration lock to reset.\n' })
   t.match(await start(['-reset', `file:${source}`, `file:${target}`]), { status: 0, out: 'Success! There was no migration lock to reset.\n' })
+  t.match(await start(['-reset', `file:${source}`, `file:${target}/fresh`]), { status: 0, out: /no migration lock/ })
+  t.notOk(existsSync(path.join(target, 'fresh')), 'nor is a folder made for it')
   locked({})
   t.match(await start(['-reset', `file:${source}`, `file:${target}`]), { status: 0, out: `Success! Migration lock reset in file:${target}.\n` })
   const { task } = JSON.parse(readFileSync(undoLog, 'utf8').split('\n')[0]) as { task: string }

@@ -111,9 +111,10 @@ export class Migration {
     const { source, target } = this
     try {
       if (source.lockFile === undefined) await this.#at('source', () => source.open('read'))
-      if (target.lockFile === undefined) await this.#at('target', () => target.open('write'))
+      // Nothing is made where nothing is yet.
+      const isThere = target.lockFile !== undefined || (await this.#at('target', () => isOpened(target)))
       const had: string[] = []
-      for (const [side, place] of this.#lockPlaces()) if (await this.#at(side, () => resetLock(place))) had.push(place.label)
+      for (const [side, place] of this.#lockPlaces()) if ((side === 'source' || isThere) && (await this.#at(side, () => resetLock(place)))) had.push(place.label)
       return had
     } finally {
       await this.#close()
@@ -434,6 +435,17 @@ function bothSamples(a: Report['samples'], b: Report['samples']): Report['sample
 }
 
 const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
+
+/** Opens a store as it is; false when there is none. */
+async function isOpened(store: Store): Promise<boolean> {
+  try {
+    await store.open('read')
+    return true
+  } catch (error) {
+    if (error instanceof StoreError && error.fault === 'absent') return false
+    throw error
+  }
+}
 
 /** A store of these limits with nothing in it. */
 function emptyLike(store: Store): Store {
