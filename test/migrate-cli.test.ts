@@ -444,7 +444,7 @@ t.test('the table at the end', async (t) => {
     elapsedMs: 61_000, interrupted: true,
     samples: { conflict: [{ ref: { db: 0, key: Buffer.from('user:1') }, reason: 'another value' }], 'too-large': [{ ref: { db: 3, key: Buffer.from('a b') }, reason: '17 MB' }] },
   })
-  t.equal(reportTable(report, false, false), `Interrupted. 1,240 keys of 1,253 copied, 4.8 MB in 1:01 min (21 keys/s, 80.0 KB/s)
+  t.equal(reportTable(report, false, false), `Interrupted after 1,253 keys. 1,240 keys copied, 4.8 MB in 1:01 min (21 keys/s, 80.0 KB/s)
   created      1,234
   overwritten      6
   conflict         1

@@ -191,8 +191,10 @@ export function reportTable(report: Report, isDryRun: boolean, isColoured: boole
   const seconds = Math.max(0.001, elapsedMs / 1000)
   const [bold, red, plain] = isColoured ? ['\x1b[1m', '\x1b[31m', '\x1b[0m'] : ['', '', '']
   const copied = COPIED.reduce((sum, outcome) => sum + counts[outcome], 0)
-  const title = isDryRun ? `Dry run: ${keysText(copied)} of ${countText(keys)} would be copied` : `${keysText(copied)} of ${countText(keys)} copied`
-  const lines = [`${bold}${interrupted ? 'Interrupted. ' : ''}${title}${plain}, ${bytesText(bytes)} in ${durationText(elapsedMs)} (${countText(keys / seconds)} keys/s, ${bytesText(bytes / seconds)}/s)`]
+  // Of an interrupted run the number of keys is how many it came to, not how many there are.
+  const of = interrupted ? '' : ` of ${countText(keys)}`
+  const title = isDryRun ? `Dry run: ${keysText(copied)}${of} would be copied` : `${keysText(copied)}${of} copied`
+  const lines = [`${bold}${interrupted ? `Interrupted after ${keysText(keys)}. ` : ''}${title}${plain}, ${bytesText(bytes)} in ${durationText(elapsedMs)} (${countText(keys / seconds)} keys/s, ${bytesText(bytes / seconds)}/s)`]
   const shown = OUTCOMES.filter((outcome) => counts[outcome] > 0)
   const digits = Math.max(...shown.map((outcome) => countText(counts[outcome]).length), 0)
   for (const outcome of shown) {
