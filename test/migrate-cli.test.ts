@@ -196,6 +196,7 @@ t.test('configuration: a bad value is told with its place, when the store is mad
 
 t.test('configuration: an append-only file is a source, by name and by URL', async (t) => {
   t.same((await endsOfText('f', SOURCE.replace('rdb', 'aof') + DESTINATION)).source.backend.type, 'aof')
+  t.same((await endsOfText('f', `${SOURCE}storage_destination "memory" {}`)).destination.backend.type, 'inmem')
   t.same((await endsOfUrls('aof:/x/appendonlydir', 'rdb:b')).source.options, { path: '/x/appendonlydir' })
 })
 
@@ -284,6 +285,8 @@ t.test('flags: a bad one is named, with what is allowed', async (t) => {
     'undo u --on-conflict skip --match a*': 'undo has no flag --match: the log says what is put back; there are --config, --on-conflict, --state, --reset',
     'undo': 'undo takes one file: keyferry migrate undo FILE, where FILE is what --undo-log wrote',
     'a b --plan p --apply p': '--plan and --apply exclude each other: a plan is either made or followed',
+    'a b --repair --on-conflict error': '--repair and --on-conflict error exclude each other: a repair writes over what differs',
+    'a b --repair --on-conflict=skip': '--repair and --on-conflict skip exclude each other: a repair writes over what differs',
     'a b --dry-run --apply p': '--dry-run and --apply exclude each other: a dry run writes nothing',
     'a b --dry-run --verify full': '--dry-run and --verify exclude each other: nothing is copied that could be verified. Leave --verify out: what would be copied is what is missing (created) or differs (overwritten, conflict)',
     'a b --plan p --verify quick': '--plan and --verify exclude each other: nothing is copied that could be verified. Leave --verify out: what would be copied is what is missing (created) or differs (overwritten, conflict)',
@@ -456,7 +459,7 @@ conflict:
 too-large, the first 1 of 12:
   "a b" (database 3): 17 MB
 `)
-  t.match(reportTable(report, true, true), /Dry run: 1,240 keys of 1,253 would be copied/)
+  t.match(reportTable(report, true, true), /Interrupted after 1,253 keys\. Dry run: 1,240 keys would be copied/)
   t.match(reportTable(report, false, true), /\x1b\[31m {2}conflict/)
 })
 

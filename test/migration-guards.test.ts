@@ -3,6 +3,7 @@
  * keyferry-server looks at), undo logs and plans that notice what was changed since, and the ends of the program.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
@@ -10,6 +11,7 @@ import { mock } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { sameEntry } from '../src/backends/convert.js'
+import { isAlive } from '../src/cli/is-alive.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
 import { Copy, type CopyOptions } from '../src/transfer/copy.js'
 import type { Rate } from '../src/transfer/pace.js'
@@ -503,6 +505,36 @@ t.test('a dry run into a file: it is taken as empty, for it is written anew', as
   t.match(await start(['--dry-run', `file:${source}`, `rdb:${rdb}`]), { status: 0, out: /created +5/, err: /rdb-replaced/ })
 })
 
+t.test('a dry run tells what the destination would not take, there or not', { skip: skipWithout('redis') }, async (t) => {
+  const [from, to] = await Promise.all([startPeer('redis'), startPeer('redis', { config: { 'proto-max-bulk-len': 1048576 } })])
+  t.teardown(() => Promise.all([from.stop(), to.stop()]))
+  const client = await from.client()
+  // What can not be compressed.
+  const noise = randomBytes
+  await client.pipeline([['SET', 'plain', 'x'], ['SET', 'large', noise(2_000_000)], ['HSET', 'hash', 'large field', noise(1_200_000)], ['RPUSH', 'list', ...Array.from({ length: 30 }, () => noise(90_000))]])
+  client.close()
+  const ends = [`redis://127.0.0.1:${from.port}`, `redis://127.0.0.1:${to.port}`]
+  for (const words of [['--dry-run', ...ends], ends]) t.match(await start(words), { status: 8, out: /(created|written) +2\n *too-large +2\n/ }, words[0])
+  const folder = temporaryFolder(t)
+  const source = await startPeer('redis')
+  t.teardown(() => source.stop())
+  const other = await source.client()
+  await other.call('MSET', 'a//b', 1, '../x', 1, 'good', 1)
+  other.close()
+  const words = [`redis://127.0.0.1:${source.port}`, `file:${path.join(folder, 'new')}`]
+  for (const flags of [['--dry-run'], [], ['--dry-run', '--on-conflict=replace']]) t.match(await start([...flags, ...words]), { status: 8, out: /unsupported +2\n/ }, flags.join(' '))
+})
+
+t.test('who has ended and is not buried yet holds no lock', { skip: existsSync('/proc/self/stat') ? false : 'no /proc here' }, async (t) => {
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  t.teardown(() => parent.kill())
+  const pid = Number(await new Promise<string>((done) => { parent.stdout.once('data', (text: Buffer) => done(text.toString())) }))
+  for (let tries = 0; isAlive(pid) && tries < 500; tries++) await new Promise((done) => { setTimeout(done, 10) })
+  t.match(readFileSync(`/proc/${pid}/stat`, 'utf8'), /\) Z /)
+  t.notOk(isAlive(pid))
+  t.ok(isAlive(process.pid) && isAlive(parent.pid as number))
+})
+
 t.test('folders where none can be made: told, not tried for ever', { skip: existsSync('/proc/self') ? false : 'no /proc here' }, async (t) => {
   const folder = temporaryFolder(t)
   const source = path.join(folder, 'source')
@@ -534,7 +566,8 @@ t.test('some keys not copied: status 8, their reasons, the command that goes on;
   const passed = (key: string): object => ({ '@level': 'debug', '@message': 'passed over key', 'path': key, 'outcome': 'identical', '@timestamp': String })
   t.match(ofKeys, [passed('dir0/k0'), { '@level': 'debug', '@message': 'failed key', 'path': 'dir1/bad', 'outcome': 'corrupt', 'reason': /\w/ }, passed('dir1/k1'), passed('dir2/k2')])
   t.match(lines.at(-1), { '@level': 'info', '@message': 'migration ended', 'keys': 4, 'identical': 3, 'corrupt': 1, 'interrupted': false })
-  const fresh = await start(['-log-format=json', '-log-level=debug', '--match=dir0/*', `file:${source}`, 'memory:'])
+  const fresh = await start(['-log-format=json', '-log-level=debug', '--verify=full', '--match=dir0/*', `file:${source}`, 'memory:'])
   t.equal(fresh.status, 0)
+  t.match(JSON.parse(fresh.err.trimEnd().split('\n').at(-1) ?? ''), { '@message': 'verified', 'keys': 1, 'compared': 1, 'missing': 0 })
   t.match(fresh.err.split('\n').filter((line) => line.includes('"path"')).map((line) => JSON.parse(line) as unknown), [{ '@message': 'copied key', 'path': 'dir0/k0' }])
 })

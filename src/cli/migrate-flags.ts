@@ -216,6 +216,7 @@ function refuseContradictions(flags: MigrateFlags, given: ReadonlySet<string>): 
   ]
   for (const [one, other, reason] of excluded)
     if (asked.has(one) && asked.has(other)) throw new UsageError(`--${one} and --${other} exclude each other: ${reason}`)
+  if (flags.repair && flags.onConflict !== undefined && flags.onConflict !== 'replace') throw new UsageError(`--repair and --on-conflict ${flags.onConflict} exclude each other: a repair writes over what differs`)
   if (flags.reset && (flags.dryRun || flags.plan !== undefined || flags.apply !== undefined)) throw new UsageError('-reset only removes the lock; it goes with no --dry-run, --plan or --apply')
   const mapped = flags.databases.map(({ from }) => from)
   const twice = mapped.find((from, i) => mapped.indexOf(from) !== i)

@@ -95,7 +95,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     }
     const result = await migration.run()
     display.report(result.report)
-    return conclude(flags, result, command)
+    return conclude(flags, result, command, display)
   } catch (error) {
     display.close()
     return explain(error, stop.signal.aborted, verb, migration.isCopying && !isDry(flags) ? command : undefined)
@@ -150,7 +150,7 @@ const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word :
 
 // ------------------------------------------------------------------------------------------------ how it ended
 
-function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, command: string): number {
+function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, command: string, display: MigrateDisplay): number {
   if (flags.report !== undefined) writeReport(flags.report, { report, comparison })
   const say = (text: string): void => { process.stderr.write(`${text}\n`) }
   if (lost !== undefined) {
@@ -163,7 +163,8 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
   }
   const failed = FAILURES.reduce((sum, outcome) => sum + report.counts[outcome], 0)
   const differences = comparison === undefined ? 0 : comparison.counts.missing + comparison.counts.extra + comparison.counts.differing
-  if (comparison !== undefined && flags.logLevel !== 'error') {
+  if (comparison !== undefined && flags.logFormat === 'json') display.log.log('info', 'verified', { keys: comparison.keys, compared: comparison.compared, ...comparison.counts })
+  else if (comparison !== undefined && flags.logLevel !== 'error') {
     process.stdout.write(`Verified ${keysText(comparison.keys)}, ${countText(comparison.compared)} by value: ${
       differences === 0 ? 'no difference' : `${comparison.counts.missing} missing, ${comparison.counts.differing} differing, ${comparison.counts.extra} only at the destination`}\n`)
     for (const [kind, refs] of Object.entries(comparison.samples))

@@ -11,6 +11,8 @@ export const storeTypes: readonly string[] = [...backendTypes, ...Object.keys(WI
 /** The store of this type. Throws StoreError 'usage' with what there is. */
 export async function storeOfType(type: string): Promise<Backend> {
   if (Object.hasOwn(WITH_ENGINE, type)) return (await WITH_ENGINE[type]()).backend
+  // Vault's name for it is inmem.
+  if (type === 'memory') return backendOfType('inmem')
   if (!storeTypes.includes(type)) throw new StoreError('usage', `there is no storage "${type}"; there are ${storeTypes.join(', ')}`)
   return backendOfType(type)
 }

@@ -277,14 +277,23 @@ export class Copy {
       if (old instanceof EntryError) this.#count(entries[i], old.code, `what is in the target: ${old.message}`)
       else if (old === undefined || !this.#isSettledBy(entries[i], old)) open.push({ entry: entries[i], before: old })
     }
+    if (dryRun === true) return this.#foresee(open)
     if (open.length === 0) return
     await beforeWrite?.(open)
-    if (dryRun === true) {
-      for (const { entry, before: old } of open) this.#count(entry, old === undefined ? 'created' : 'overwritten')
-      return
-    }
     const outcomes = await this.#trying('target', () => this.target.write(open.map(({ entry }) => entry), conflict))
     await this.#settleWritten(open.map(({ entry }) => entry), outcomes, open.map((each) => each.before))
+  }
+
+  /** What would become of entries that nothing else has settled. */
+  async #foresee(open: readonly { readonly entry: Entry; readonly before: Entry | undefined }[]): Promise<void> {
+    const taken = open.filter(({ entry }) => {
+      const refusal = this.target.refusalOf?.(entry)
+      if (refusal !== undefined) this.#count(entry, refusal.code, refusal.message)
+      return refusal === undefined
+    })
+    if (taken.length === 0) return
+    await this.options.beforeWrite?.(taken)
+    for (const { entry, before } of taken) this.#count(entry, before === undefined ? 'created' : 'overwritten')
   }
 
   /** What the target has under all of these keys. */

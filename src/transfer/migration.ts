@@ -253,11 +253,12 @@ export class Migration {
   /** Databases of the source for which the target has no place, where the source tells which it has. */
   async #databaseFindings(): Promise<Finding[]> {
     const { source, target, options: { choice } } = this
-    if (target.traits.databases) return []
-    const numbers = ((await source.databases?.()) ?? []).filter((db) => (choice.databaseOf === undefined ? db : (choice.databaseOf(db) ?? 0)) !== 0)
+    const only = target.traits.onlyDatabase ?? (target.traits.databases ? undefined : 0)
+    if (only === undefined) return []
+    const numbers = ((await source.databases?.()) ?? []).filter((db) => (choice.databaseOf === undefined ? db : (choice.databaseOf(db) ?? only)) !== only)
     if (numbers.length === 0) return []
-    const advice = `copy one at a time, as in --db ${numbers[0]}:0 (with --prefix-to where names could meet), or leave them out with --db 0`
-    return [{ code: 'one-database', level: 'error', message: `${target.label} has database 0 alone, and ${source.label} has keys in database ${numbers.join(', ')}: ${advice}` }]
+    const advice = `copy one at a time, as in --db ${numbers[0]}:${only} (with --prefix-to where names could meet), or leave them out with --db ${only}`
+    return [{ code: 'one-database', level: 'error', message: `${target.label} has database ${only} alone, and ${source.label} has keys in database ${numbers.join(', ')}: ${advice}` }]
   }
 
   // ---- copying ----
@@ -455,6 +456,7 @@ function emptyLike(store: Store): Store {
     async *list() {},
     read: (keys) => Promise.resolve(keys.map(() => undefined)),
     write: (entries) => Promise.resolve(entries.map(() => 'written')),
+    ...(store.refusalOf !== undefined && { refusalOf: (entry) => store.refusalOf?.(entry) }),
     remove: () => Promise.resolve(),
   }
 }

@@ -161,6 +161,8 @@ export interface Store {
   read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]>
   /** Writes entries; one outcome each, in order. A large value never makes the store hold more than a few copies of it. */
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]>
+  /** Why an entry would not be written, as far as that can be told without trying: what a dry run goes by. */
+  refusalOf?(entry: Entry): EntryError | undefined
   /** Deletes keys; those that are not there are passed over. */
   remove(keys: readonly KeyRef[]): Promise<void>
   /** Removes what a process that was killed left half written, and only that. Called when a run goes on in its place. */

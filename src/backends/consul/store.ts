@@ -108,7 +108,7 @@ export class ConsulStore implements Store {
       bytes = 0
     }
     for (const [at, entry] of entries.entries()) {
-      const refusal = this.#refusalOf(entry)
+      const refusal = this.refusalOf(entry)
       if (refusal !== undefined) {
         outcomes[at] = refusal
         continue
@@ -190,7 +190,7 @@ export class ConsulStore implements Store {
     return text === 'true' ? 'written' : 'exists'
   }
 
-  #refusalOf({ key, value, form }: Entry): EntryError | undefined {
+  refusalOf({ key, value, form }: Entry): EntryError | undefined {
     if (form !== 'raw') return new EntryError('unsupported', `${keyText(key)} is no string; ${this.label} keeps bytes only`)
     if (!isUtf8(key)) return new EntryError('unsupported', `${keyText(key)} is not UTF-8, and keys of ${this.label} are text`)
     if (this.prefix === '' && key.length === 0) return new EntryError('unsupported', `${this.label} takes no empty key; give it a path`)

@@ -170,7 +170,7 @@ export class EtcdStore implements Store {
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
     const outcomes: WriteOutcome[] = []
     for (let at = 0; at < entries.length;) {
-      const refusal = this.#refusalOf(entries[at])
+      const refusal = this.refusalOf(entries[at])
       if (refusal !== undefined) {
         outcomes.push(refusal)
         at++
@@ -281,7 +281,7 @@ export class EtcdStore implements Store {
     return puts.map((_, i) => (answers[i]?.succeeded === true ? 'written' : 'exists'))
   }
 
-  #refusalOf({ key, value, form }: Entry): EntryError | undefined {
+  refusalOf({ key, value, form }: Entry): EntryError | undefined {
     if (form !== 'raw') return new EntryError('unsupported', `${keyText(key)} is no string; ${this.label} keeps bytes only`)
     if (key.length + this.#prefix.length === 0) return new EntryError('unsupported', `${this.label} takes no empty key; give it a path`)
     const bytes = this.#prefix.length + key.length + value.length
@@ -299,7 +299,7 @@ export class EtcdStore implements Store {
       const entry = entries[end]
       const name = entry.key.latin1Slice()
       bytes += entry.key.length + entry.value.length
-      if (end > start && (bytes > REQUEST_BYTES_MAX || names.has(name) || this.#refusalOf(entry) !== undefined)) break
+      if (end > start && (bytes > REQUEST_BYTES_MAX || names.has(name) || this.refusalOf(entry) !== undefined)) break
       names.add(name)
     }
     return end

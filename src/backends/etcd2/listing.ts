@@ -65,7 +65,7 @@ export class Listing {
     if (hidden > 0)
       say(rules.includeHidden ? 'info' : 'warning', 'hidden-keys', rules.includeHidden
         ? `${hidden} hidden keys (a name in their path begins with '_') are copied with the others`
-        : `${hidden} hidden keys (a name in their path begins with '_') are left out; include_hidden = "true" copies them`)
+        : `${hidden} hidden keys (a name in their path begins with '_') are left out; include_hidden = "true" (etcd-migrate: --include-hidden) copies them`)
     if (expired > 0) say('info', 'expired-keys', `${expired} keys have expired, by themselves or with a directory above them, and are left out`)
     if (expiring > 0)
       say(rules.noTtl ? 'warning' : 'info', 'expiring-keys', rules.noTtl ? `${expiring} keys that will expire are left out, as no_ttl says` : `${expiring} keys will expire; they keep their time`)

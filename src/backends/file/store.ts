@@ -176,6 +176,11 @@ export class FileStore implements Store {
     return { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
   }
 
+  refusalOf({ key }: Entry): EntryError | undefined {
+    const place = placeOf(this.#root, key)
+    return place instanceof EntryError ? place : undefined
+  }
+
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
     this.#check()
     const changed = new Map<string, Buffer>()

@@ -191,7 +191,7 @@ export class PostgresqlStore implements Store {
   async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
     const outcomes = new Map<Entry, WriteOutcome>()
     const fitting = entries.filter((entry) => {
-      const error = this.#refusalOf(entry)
+      const error = this.refusalOf(entry)
       if (error !== undefined) outcomes.set(entry, error)
       return error === undefined
     })
@@ -235,7 +235,7 @@ export class PostgresqlStore implements Store {
     return { copied: false, again }
   }
 
-  #refusalOf(entry: Entry): EntryError | undefined {
+  refusalOf(entry: Entry): EntryError | undefined {
     if (isText(entry.key)) return this.#tooLarge(entry)
     return new EntryError('unsupported', `key ${keyText(entry.key)} is not UTF-8 without NUL, and the columns of ${this.label} are text`)
   }

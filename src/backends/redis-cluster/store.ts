@@ -10,7 +10,7 @@ import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, 
 import type { Backend, StoreOptions } from '../backend.js'
 import { ServerBusy, isPassing, pause, type Connections } from '../redis-protocol/connections.js'
 import { ASKING, EntryReader } from '../redis-protocol/dump-batch.js'
-import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
+import { refusalOf, writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { removeLeftovers } from '../redis-protocol/leftovers.js'
 import { findingsOf, isForbidden, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
@@ -48,7 +48,7 @@ class ClusterStore implements Store {
     this.#topology = new Topology(settings, this.label)
   }
 
-  async open(access: StoreAccess): Promise<void> {
+  async open(): Promise<void> {
     await this.#topology.refresh()
     await this.#eachPrimary(async (node) => {
       await node.run(0, async (connection) => {
@@ -56,7 +56,7 @@ class ClusterStore implements Store {
         if (probe instanceof Refusal && isPassing(probe)) throw new ServerBusy(probe.line)
         // One node that is older than the others is enough.
         if (isForbidden(probe)) this.#reader.expiryCommand = 'PTTL'
-        if (access === 'read') return
+        // A dry run reads the target and wants to know them too.
         const limits = await limitsOf(connection, this.settings.chunkBytes)
         const known = this.#limits ?? limits
         this.#limits = { argumentBytesMax: Math.min(known.argumentBytesMax, limits.argumentBytesMax), payloadBytesMax: Math.min(known.payloadBytesMax, limits.payloadBytesMax) }
@@ -100,9 +100,17 @@ class ClusterStore implements Store {
     })
   }
 
-  async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
+  refusalOf(entry: Entry): EntryError | undefined {
+    return refusalOf(entry, this.#writerOptions())
+  }
+
+  #writerOptions(): WriterOptions {
     const { argumentBytesMax, payloadBytesMax } = this.#limits as Limits
-    const options: WriterOptions = { label: this.label, argumentBytesMax, payloadBytesMax, pieceBytes: this.settings.chunkBytes, severalKeys: false, versions: this.#versions }
+    return { label: this.label, argumentBytesMax, payloadBytesMax, pieceBytes: this.settings.chunkBytes, severalKeys: false, versions: this.#versions }
+  }
+
+  async write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
+    const options = this.#writerOptions()
     const foreign = entries.find(({ db }) => db !== 0)
     if (foreign !== undefined) throw new StoreError('usage', `${this.label} has database 0 alone; map database ${foreign.db} to it, or leave it out`)
     const doubtful = new Set<Entry>()

@@ -71,6 +71,14 @@ export async function writeEntries(connections: Connections, db: number, entries
   return job.results as WriteResult[]
 }
 
+/** Why an entry would not be written, as far as its size tells. */
+export function refusalOf(entry: Entry, { label, argumentBytesMax, payloadBytesMax, pieceBytes }: WriterOptions): EntryError | undefined {
+  if (entry.key.length > argumentBytesMax) return nameTooLong(label)
+  return entry.value.length <= payloadBytesMax ? undefined : new PieceWise(entry, 'error', label, argumentBytesMax, pieceBytes).refusal()
+}
+
+const nameTooLong = (label: string): EntryError => new EntryError('too-large', `its name is longer than ${label} takes`)
+
 class WriteJob {
   readonly results: (WriteResult | undefined)[]
   /** Entries by number that still have to go, and their payloads. */
@@ -94,7 +102,7 @@ class WriteJob {
     const { label, argumentBytesMax, payloadBytesMax, pieceBytes, versions } = this.options
     const entry = this.entries[i]
     if (entry.key.length > argumentBytesMax) {
-      this.results[i] = new EntryError('too-large', `its name is longer than ${label} takes`)
+      this.results[i] = nameTooLong(label)
       return
     }
     if (entry.value.length <= payloadBytesMax) {

@@ -7,6 +7,7 @@
  * The temporary key expires by itself when nobody finishes it. Its name stands in the same slot of a cluster as the
  * key's.
  */
+import type { Value } from '../../../protocol/rdb/value.js'
 import { slotOf } from '../../../protocol/crc16.js'
 import { Random } from '../../random.js'
 import { EntryError, type ConflictPolicy, type Entry } from '../../transfer/store.js'
@@ -37,23 +38,49 @@ export class PieceWise {
   ) {}
 
   /** Writes the value over this connection. Throws LinkFault, ServerBusy, StoreError. May be called again after a fault. */
+  /** Why it can not go in pieces either, found without sending any. */
+  refusal(): EntryError | undefined {
+    const value = this.#value()
+    if (value instanceof EntryError) return value
+    for (const commands of commandsOf(this.entry.key, value, this.#pieceLength)) if (this.#hasTooLong(commands)) return this.#elementTooLong()
+    return undefined
+  }
+
+  /** The value, unless it is a string that is too long. */
+  #value(): Value | EntryError {
+    const { form, value: bytes } = this.entry
+    const value = form === 'raw' ? { type: 'string' as const, bytes } : valueOf(bytes)
+    if (value instanceof EntryError || value.type !== 'string' || value.bytes.length <= this.argumentBytesMax) return value
+    return new EntryError('too-large', `it is a string of ${value.bytes.length} bytes, and ${this.label} takes at most ${this.argumentBytesMax} (proto-max-bulk-len)`)
+  }
+
+  get #pieceLength(): number {
+    return Math.max(1, Math.min(this.pieceBytes, this.argumentBytesMax))
+  }
+
+  #hasTooLong(commands: readonly (readonly Word[])[]): boolean {
+    return commands.some((command) => command.some((word) => this.#isTooLong(word)))
+  }
+
+  #elementTooLong(): EntryError {
+    return new EntryError('too-large', `one of its elements is longer than ${this.label} takes (proto-max-bulk-len is ${this.argumentBytesMax})`)
+  }
+
   async write(connection: Connection): Promise<WriteResult> {
-    const { entry: { key, form, value: bytes }, policy } = this
+    const { entry: { key }, policy } = this
     if (this.#temporary !== undefined) await connection.call(['UNLINK', this.#temporary])
     if (policy !== 'replace') {
       const there = await connection.call(['EXISTS', key])
       if (there === 1) return 'exists'
       if (there instanceof Refusal) return resultOf(there, this.label)
     }
-    const value = form === 'raw' ? { type: 'string' as const, bytes } : valueOf(bytes)
+    const value = this.#value()
     if (value instanceof EntryError) return value
-    if (value.type === 'string' && value.bytes.length > this.argumentBytesMax)
-      return new EntryError('too-large', `it is a string of ${value.bytes.length} bytes, and ${this.label} takes at most ${this.argumentBytesMax} (proto-max-bulk-len)`)
     const temporary = (this.#temporary = temporaryName(key))
-    for (const commands of commandsOf(temporary, value, Math.max(1, Math.min(this.pieceBytes, this.argumentBytesMax)))) {
-      if (commands.some((command) => command.some((word) => this.#isTooLong(word)))) {
+    for (const commands of commandsOf(temporary, value, this.#pieceLength)) {
+      if (this.#hasTooLong(commands)) {
         await connection.call(['UNLINK', temporary])
-        return new EntryError('too-large', `one of its elements is longer than ${this.label} takes (proto-max-bulk-len is ${this.argumentBytesMax})`)
+        return this.#elementTooLong()
       }
       const replies = await connection.callAll([...commands, ['PEXPIRE', temporary, ABANDONED_MS]])
       const failure = failureOf(commands, replies)

@@ -7,7 +7,7 @@ import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, 
 import { numberOf, type Backend, type StoreOptions } from '../backend.js'
 import { Connections, ServerBusy, isPassing } from '../redis-protocol/connections.js'
 import { EntryReader } from '../redis-protocol/dump-batch.js'
-import { writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
+import { refusalOf, writeEntries, type WriterOptions } from '../redis-protocol/entry-writer.js'
 import { removeLeftovers } from '../redis-protocol/leftovers.js'
 import { findingsOf, isForbidden, keysPerDatabase, limitsOf, type Limits } from '../redis-protocol/limits.js'
 import { PayloadVersions } from '../redis-protocol/payload-versions.js'
@@ -39,7 +39,7 @@ class RedisStore implements Store {
     this.#connections = new Connections({ host, port, user: settings.user, password: settings.password, tls: settings.tls, timeoutMs: settings.timeoutMs }, this.label, settings.connections)
   }
 
-  async open(access: StoreAccess): Promise<void> {
+  async open(): Promise<void> {
     await this.#connections.run(this.db ?? 0, async (connection) => {
       const { isCluster } = connection.facts
       if (isCluster) throw new StoreError('usage', `${this.label} is a node of a cluster; name it with the type redis-cluster`)
@@ -50,7 +50,8 @@ class RedisStore implements Store {
         // A key that is not ours to touch says nothing of the command.
         if (probe.code !== 'NOPERM' || isForbidden(probe)) this.#reader.expiryCommand = 'PTTL'
       }
-      if (access === 'write') this.#limits = await limitsOf(connection, this.settings.chunkBytes)
+      // A dry run reads the target and wants to know them too.
+      this.#limits = await limitsOf(connection, this.settings.chunkBytes)
     })
   }
 
@@ -99,6 +100,10 @@ class RedisStore implements Store {
     const found = await shown.guard(this.#connections, db, (connection) => this.#reader.read(connection, some, false, this.traits.batchBytesMax))
     shown.note(db, found)
     return found.map((each) => (each instanceof Refusal ? this.#entryError(each) : each))
+  }
+
+  refusalOf(entry: Entry): EntryError | undefined {
+    return refusalOf(entry, this.#writerOptions())
   }
 
   write(entries: readonly Entry[], conflict: ConflictPolicy): Promise<WriteOutcome[]> {
