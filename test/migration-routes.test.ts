@@ -183,3 +183,15 @@ t.test('expiry times in etcd, which has whole seconds: the same when compared, a
   await client.pipeline([['PEXPIRE', 'key:7', 900_000]])
   t.match(await migrate(t, '--dry-run', '--on-conflict=replace', ...ends), /identical +49/, 'another time is another')
 })
+
+t.test('a stream with readers that goes in pieces is the same when compared', { skip: skipWithout('redis') }, async (t) => {
+  const [from, to] = await Promise.all([start(t, 'redis'), start(t, 'redis')])
+  const client = await from.client()
+  await client.pipeline([
+    ...Array.from({ length: 500 }, (_, i) => ['XADD', 'stream', `${i + 1}-1`, 'field', `value ${i * i * 7919}`]), ['XGROUP', 'CREATE', 'stream', 'group', '0'],
+    ['XREADGROUP', 'GROUP', 'group', 'reader', 'COUNT', 20, 'STREAMS', 'stream', '>'], ['XGROUP', 'CREATECONSUMER', 'stream', 'group', 'idle'],
+  ])
+  const ends = [`redis://127.0.0.1:${from.port}`, `redis://127.0.0.1:${to.port}`]
+  t.match(await migrate(t, '--chunk-bytes=2000', '--verify=full', ...ends), /no difference/)
+  t.match(await (await to.client()).text('XPENDING', 'stream', 'group'), /:20, "1-1", "20-1"/)
+})

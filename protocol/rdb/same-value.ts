@@ -4,8 +4,8 @@
  * Equal bodies are equal at once. Otherwise both are decoded and walked side by side, sets, hashes and sorted sets too: two
  * servers often have them in one order. From the first row on that is another, a map of one side's rows is made.
  *
- * What one of the two versions can not carry does not count: a stream's counters before type 19, the time a consumer was
- * last active before type 21. Expiry times of fields do.
+ * What one of the two versions can not carry does not count: a stream's counters before type 19. Nor does when a consumer
+ * was last seen or active, which every reading changes, and which commands can not set. Expiry times of fields do.
  */
 import { Slice } from '../slice.js'
 import { decode } from './decode.js'
@@ -181,7 +181,7 @@ function sameGroup(a: StreamGroup, b: StreamGroup, oldestType: number): boolean 
   if (!sameId(a.lastDeliveredId, b.lastDeliveredId)) return false
   if (oldestType > TYPE.STREAM_1 && a.entriesRead !== b.entriesRead) return false
   const consumers = (group: StreamGroup): Iterator<Row> =>
-    group.consumers.map((one): Row => [one.name.latin1Slice(), one.seenTimeMs, oldestType < TYPE.STREAM_3 ? 0 : one.activeTimeMs])[Symbol.iterator]()
+    group.consumers.map((one): Row => [one.name.latin1Slice(), 0, 0])[Symbol.iterator]()
   if (a.consumers.length !== b.consumers.length || !sameRows(consumers(a), consumers(b))) return false
   if (a.pending.count !== b.pending.count || a.pending.ids.compare(b.pending.ids, 0, 16 * a.pending.count, 0, 16 * a.pending.count) !== 0) return false
   for (let i = 0; i < a.pending.count; i++) {
