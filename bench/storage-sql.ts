@@ -76,23 +76,8 @@ async function toMysql(bench: Bench, mariadb: SqlPeer, folder: string, count: nu
     const [rows] = await connection.query<mysql.RowDataPacket[]>(`select count(*) as n, sum(length(vault_value)) as bytes from ${database}.vault`)
     if (Number(rows[0]['n']) !== count || Number(rows[0]['bytes']) !== count * VALUE_BYTES) throw new Error(`${database} has ${rows[0]['n']} rows of ${count}`)
   }
-  const ways = {
-    keyferry: async (): Promise<number> => {
-      await fresh('ours')
-      const { report } = await runMigrate([`file:${path.join(folder, 'store')}`, urlOf('mysql', mariadb, 'ours')])
-      await check('ours')
-      return report.report.elapsedMs
-    },
-    redis: async (): Promise<number> => {
-      await fresh('theirs')
-      const elapsedMs = await timed(() => connection.query(`load data infile '${path.join(folder, 'rows.mysql')}' into table theirs.vault`))
-      await check('theirs')
-      return elapsedMs
-    },
-  }
   try {
-    for (let round = 0; round < bench.rounds; round++)
-      for (const role of inTurn(['keyferry', 'redis'] as const, round)) bench.sheet.record(TO_MYSQL, role, (count / await ways[role]()) * 1000)
+    await race(bench, TO_MYSQL, count, { fresh, check }, [`file:${path.join(folder, 'store')}`, urlOf('mysql', mariadb, 'ours')], () => connection.query(`load data infile '${path.join(folder, 'rows.mysql')}' into table theirs.vault`))
   } finally {
     await connection.end()
   }
@@ -110,23 +95,8 @@ async function toPostgresql(bench: Bench, mariadb: SqlPeer, postgresql: SqlPeer,
     const { rows } = await client.query<{ n: string; bytes: string }>(`select count(*) as n, sum(length(value)) as bytes from ${table}`)
     if (Number(rows[0].n) !== count || Number(rows[0].bytes) !== count * VALUE_BYTES) throw new Error(`${table} has ${rows[0].n} rows of ${count}`)
   }
-  const ways = {
-    keyferry: async (): Promise<number> => {
-      await fresh('ours')
-      const { report } = await runMigrate([urlOf('mysql', mariadb, 'ours'), `${urlOf('postgres', postgresql, 'postgres')}?table=ours`])
-      await check('ours')
-      return report.report.elapsedMs
-    },
-    redis: async (): Promise<number> => {
-      await fresh('theirs')
-      const elapsedMs = await timed(() => client.query(`copy theirs from '${path.join(folder, 'rows.postgresql')}'`))
-      await check('theirs')
-      return elapsedMs
-    },
-  }
   try {
-    for (let round = 0; round < bench.rounds; round++)
-      for (const role of inTurn(['keyferry', 'redis'] as const, round)) bench.sheet.record(TO_POSTGRESQL, role, (count / await ways[role]()) * 1000)
+    await race(bench, TO_POSTGRESQL, count, { fresh, check }, [urlOf('mysql', mariadb, 'ours'), `${urlOf('postgres', postgresql, 'postgres')}?table=ours`], () => client.query(`copy theirs from '${path.join(folder, 'rows.postgresql')}'`))
   } finally {
     await client.end()
   }
@@ -134,6 +104,19 @@ async function toPostgresql(bench: Bench, mariadb: SqlPeer, postgresql: SqlPeer,
 
 function urlOf(scheme: string, { user, password, port }: SqlPeer, database: string): string {
   return `${scheme}://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`
+}
+
+/** Fills a fresh table of ours by the program with these words, and one of theirs by the server's own load, in turns. */
+async function race(bench: Bench, figure: Figure, count: number, table: { fresh(name: string): Promise<void>; check(name: string): Promise<void> }, words: readonly string[], load: () => Promise<unknown>): Promise<void> {
+  for (let round = 0; round < bench.rounds; round++) {
+    for (const role of inTurn(['keyferry', 'redis'] as const, round)) {
+      const name = role === 'keyferry' ? 'ours' : 'theirs'
+      await table.fresh(name)
+      const elapsedMs = role === 'keyferry' ? (await runMigrate(words)).report.report.elapsedMs : await timed(load)
+      await table.check(name)
+      bench.sheet.record(figure, role, (count / elapsedMs) * 1000)
+    }
+  }
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

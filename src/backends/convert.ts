@@ -78,7 +78,8 @@ export function sameEntry(a: Entry, b: Entry, toleranceMs = 0, typed = false): b
   return leftText !== undefined && rightText !== undefined && leftText.equals(rightText)
 }
 
-function sameExpiry(a: Entry, b: Entry, toleranceMs: number): boolean {
+/** Whether both expire, at most `toleranceMs` apart, or neither. */
+export function sameExpiry(a: Pick<Entry, 'expiresAtMs'>, b: Pick<Entry, 'expiresAtMs'>, toleranceMs: number): boolean {
   if (a.expiresAtMs === undefined || b.expiresAtMs === undefined) return a.expiresAtMs === b.expiresAtMs
   return Math.abs(a.expiresAtMs - b.expiresAtMs) <= toleranceMs
 }
@@ -89,7 +90,8 @@ export function contentOf(entry: Entry): Entry {
   return content instanceof EntryError ? entry : content
 }
 
-function textOf(entry: Entry): Buffer | undefined {
+/** The bytes of a string, whichever form it is in; undefined for what is none. */
+export function textOf(entry: Entry): Buffer | undefined {
   if (entry.form === 'raw') return entry.value
   const decoded = entry.value[0] === 0 ? decodePayload(entry.value) : undefined
   return decoded?.type === 'string' ? decoded.bytes : undefined

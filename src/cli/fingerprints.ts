@@ -4,7 +4,7 @@
  * then. It does not see expiry times of fields, nor what streams carry in newer versions only.
  */
 import { createHash } from 'node:crypto'
-import { contentOf } from '../backends/convert.js'
+import { contentOf, sameExpiry } from '../backends/convert.js'
 import { encodePayload } from '../../protocol/rdb/encode.js'
 import { RdbError } from '../../protocol/rdb/error.js'
 import { decodePayload } from '../../protocol/rdb/same-value.js'
@@ -34,9 +34,7 @@ function payloadDigest(payload: Buffer): string {
 const sha1 = (bytes: Buffer): string => createHash('sha1').update(bytes).digest('hex')
 
 /** Whether the fingerprint may be that of this entry; expiry times may be `toleranceMs` apart. */
-export function fits({ digest, expiresAtMs }: Fingerprint, entry: Entry, toleranceMs: number): boolean {
+export function fits(print: Fingerprint, entry: Entry, toleranceMs: number): boolean {
   const other = fingerprintOf(entry)
-  if (digest !== other.digest) return false
-  if (expiresAtMs === undefined || other.expiresAtMs === undefined) return expiresAtMs === other.expiresAtMs
-  return Math.abs(expiresAtMs - other.expiresAtMs) <= toleranceMs
+  return print.digest === other.digest && sameExpiry(print, other, toleranceMs)
 }

@@ -1,16 +1,8 @@
 /** What `keyferry migrate` and its `undo` have in common. */
-import { decodePayload } from '../../protocol/rdb/same-value.js'
-import { StoreError, type Entry } from '../transfer/store.js'
+import { StoreError } from '../transfer/store.js'
 
 /** Whether an error is of the command line or the configuration. */
 export const isUsage = (error: unknown): boolean => error instanceof StoreError && (error.fault === 'usage' || error.fault === 'missing')
-
-/** The bytes of a string, whichever form it is in. */
-export function bytesOf(entry: Entry): Buffer | undefined {
-  if (entry.form === 'raw') return entry.value
-  const value = decodePayload(entry.value)
-  return value?.type === 'string' ? value.bytes : undefined
-}
 
 /** What -reset says, by the stores whose lock it removed. */
 export function resetText(labels: readonly string[]): string {

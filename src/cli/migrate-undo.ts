@@ -8,9 +8,10 @@
  * checkpoint goes first, so that the same migration started again copies anew what is taken back here.
  */
 import { hostname } from 'node:os'
-import { sameEntry } from '../backends/convert.js'
+import { sameEntry, textOf } from '../backends/convert.js'
 import { Random } from '../random.js'
 import { folderKeeper, forgetCheckpoint, storeKeeper } from '../transfer/checkpoint.js'
+import { isAlive } from '../transfer/is-alive.js'
 import { readJournalHead } from '../transfer/journal.js'
 import { Lock, LockedError, LockLostError, resetLock } from '../transfer/lock.js'
 import { entryPlace } from '../transfer/lock-place.js'
@@ -18,10 +19,9 @@ import { keyText, StoreError, type Store } from '../transfer/store.js'
 import { undo, type UndoReport } from '../transfer/undo.js'
 import { EXIT } from './exit-codes.js'
 import { fits } from './fingerprints.js'
-import { isAlive } from './is-alive.js'
 import { endsOfFile, passwordOptions, storeOfEnd, type MigrateEnd } from './migrate-config.js'
 import { UsageError, type MigrateFlags } from './migrate-flags.js'
-import { bytesOf, isUsage, resetText } from './migrate-shared.js'
+import { isUsage, resetText } from './migrate-shared.js'
 import { keysText } from './quantities.js'
 import { storeOfType } from './stores.js'
 
@@ -39,7 +39,7 @@ export async function runUndo(flags: MigrateFlags, file: string): Promise<number
   try {
     await store.open('write')
     if (flags.reset) {
-      process.stdout.write(resetText(await resetLock(entryPlace(store, bytesOf)) ? [store.label] : []))
+      process.stdout.write(resetText(await resetLock(entryPlace(store, textOf)) ? [store.label] : []))
       return EXIT.done
     }
     return await putBack(store, flags, file, head.task)
@@ -78,15 +78,15 @@ async function putBack(store: Store, flags: MigrateFlags, file: string, task: st
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   const owner = { id: new Random().hex(32), host: hostname(), pid: process.pid, task }
   try {
-    const { lock } = await Lock.take(entryPlace(store, bytesOf), owner, {
+    const { lock } = await Lock.take(entryPlace(store, textOf), owner, {
       nowMs: Date.now, isAlive, onLost: lose, onTrouble: (error) => say(`the lock could not be renewed: ${error.message}`),
     })
     try {
-      await forgetCheckpoint(storeKeeper(store, bytesOf), task)
+      await forgetCheckpoint(storeKeeper(store, textOf), task)
       if (flags.state !== undefined) await forgetCheckpoint(folderKeeper(flags.state), task)
       const toleranceMs = store.traits.expiryToleranceMs ?? 0
       const report = await undo(store, file, {
-        same: (a, b) => sameEntry(a, b, toleranceMs), fits: (print, entry) => fits(print, entry, toleranceMs), nowMs: Date.now,
+        same: (a, b) => sameEntry(a, b, toleranceMs, store.traits.typed), fits: (print, entry) => fits(print, entry, toleranceMs), nowMs: Date.now,
         insists: flags.onConflict === 'replace', signal: stop.signal,
       })
       await lock.check().catch((error: unknown) => {

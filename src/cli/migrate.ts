@@ -8,11 +8,12 @@
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { conversion, sameEntry } from '../backends/convert.js'
+import { conversion, sameEntry, textOf } from '../backends/convert.js'
 import { withoutPassword } from '../backends/url.js'
 import { Random } from '../random.js'
 import { TransferError } from '../transfer/copy.js'
 import type { Fingerprint } from '../transfer/fingerprint.js'
+import { isAlive } from '../transfer/is-alive.js'
 import { LockedError } from '../transfer/lock.js'
 import { makeFolder } from '../transfer/make-folder.js'
 import { Migration, PreflightError, type MigrationResult } from '../transfer/migration.js'
@@ -22,11 +23,10 @@ import { collectMoreOften } from './collector.js'
 import { EXIT } from './exit-codes.js'
 import { ConfigError } from './hcl-tree.js'
 import { fingerprintOf, fits } from './fingerprints.js'
-import { isAlive } from './is-alive.js'
 import { endsOfFile, endsOfUrls, passwordOptions, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
-import { bytesOf, isUsage, resetText } from './migrate-shared.js'
+import { isUsage, resetText } from './migrate-shared.js'
 import { MigrateDisplay } from './progress.js'
 import { countText, keysText } from './quantities.js'
 
@@ -125,7 +125,7 @@ function migrationOf(flags: MigrateFlags, ends: MigrateEnds, source: Store, targ
   const task = nameOf([source.label, target.label, ...keys, flags.onConflict])
   const toleranceMs = Math.max(source.traits.expiryToleranceMs ?? 0, target.traits.expiryToleranceMs ?? 0)
   const same = (a: Entry, b: Entry): boolean => sameEntry(a, b, toleranceMs, target.traits.typed)
-  const forms = { convert: conversion(source.traits, target.traits), same, bytesOf, fingerprint: fingerprintOf, fits: (print: Fingerprint, entry: Entry) => fits(print, entry, toleranceMs) }
+  const forms = { convert: conversion(source.traits, target.traits), same, bytesOf: textOf, fingerprint: fingerprintOf, fits: (print: Fingerprint, entry: Entry) => fits(print, entry, toleranceMs) }
   return new Migration(source, target, forms, {
     choice, sourceName, start: flags.start === undefined ? undefined : Buffer.from(flags.start), conflict: flags.onConflict,
     parallel: flags.maxParallel, batchEntries: flags.batch ?? BATCH_ENTRIES, unordered: flags.unordered, dryRun: isDry(flags),

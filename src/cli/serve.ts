@@ -134,7 +134,7 @@ async function isUnderMigration(config: Config, log: Log): Promise<boolean> {
     const file = config.pathOf(name)
     const lockFile = `${file}.migration`
     if (!existsSync(lockFile)) continue
-    const [{ holderText, lockInFile }, { isAlive }] = await Promise.all([import('../transfer/lock.js'), import('./is-alive.js')])
+    const [{ holderText, lockInFile }, { isAlive }] = await Promise.all([import('../transfer/lock.js'), import('../transfer/is-alive.js')])
     try {
       const lock = await lockInFile(lockFile, { host: hostname(), nowMs: log.now, isAlive })
       if (lock === undefined) continue

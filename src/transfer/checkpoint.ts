@@ -84,7 +84,6 @@ export class Checkpoint {
   #saving: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failure: unknown
-  #stands = false
 
   constructor(
     readonly keeper: Keeper,
@@ -99,14 +98,8 @@ export class Checkpoint {
     return watermarkIn(await this.keeper.load(), this.task)
   }
 
-  /** A key could not be copied: a run that goes on is to meet it again, so the mark stays where it is from now on. */
-  stay(): void {
-    this.#stands = true
-  }
-
   /** Notes a watermark; it is saved within a second, the latest one only. */
   note(mark: KeyRef): void {
-    if (this.#stands) return
     this.#latest = mark
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined

@@ -52,7 +52,10 @@ export interface CopyOptions extends Choice {
   readonly beforeWrite?: (batch: readonly { readonly entry: Entry; readonly before: Entry | undefined }[]) => Promise<void>
   /** Why what the target has must stay, though the policy is to replace it; undefined when it need not. Needs `compareFirst`. */
   readonly keeps?: (entry: Entry, old: Entry) => string | undefined
-  /** Told when the low watermark has moved; must be quick or keep the latest for later. */
+  /**
+   * Told when the low watermark has moved, until a key could not be copied: a run that goes on is to meet that one again.
+   * Must be quick or keep the latest for later.
+   */
   readonly onWatermark?: (mark: KeyRef) => void
   readonly total?: number | undefined
   readonly listener?: Listener
@@ -198,7 +201,7 @@ export class Copy {
       this.#watermark = mark
       moved = true
     }
-    if (moved && this.#watermark !== undefined) this.options.onWatermark?.(this.#watermark)
+    if (moved && this.#errors === 0 && this.#watermark !== undefined) this.options.onWatermark?.(this.#watermark)
     this.#last = last
     this.#tell(false)
   }

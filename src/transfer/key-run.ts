@@ -67,6 +67,23 @@ export class RunReader {
     this.fill = fill
   }
 
+  /** Where the varint read last ends. */
+  #after = 0
+
+  /** The value of a varint of several bytes, the first of which has been read; -1 when the buffer ends within it. */
+  #longVarint(first: number, at: number): number {
+    let value = first & 0x7f
+    for (let unit = 128; at < this.fill; unit *= 128) {
+      const byte = this.bytes[at++]
+      value += (byte & 0x7f) * unit
+      if (byte >= 0x80) continue
+      this.#after = at
+      return value
+    }
+    this.#after = at
+    return -1
+  }
+
   /** Goes on to the next key; false when its record is not there in full. */
   next(): boolean {
     const { bytes, fill } = this
@@ -75,24 +92,15 @@ export class RunReader {
     if (fill - at < 2) return false
     let head = bytes[at++]
     if (head >= 0x80) {
-      head &= 0x7f
-      for (let unit = 128; ; unit *= 128) {
-        if (at === fill) return false
-        const byte = bytes[at++]
-        head += (byte & 0x7f) * unit
-        if (byte < 0x80) break
-      }
-      if (at === fill) return false
+      head = this.#longVarint(head, at)
+      at = this.#after
     }
+    if (at === fill) return false
     let rest = bytes[at++]
     if (rest >= 0x80) {
-      rest &= 0x7f
-      for (let unit = 128; ; unit *= 128) {
-        if (at === fill) return false
-        const byte = bytes[at++]
-        rest += (byte & 0x7f) * unit
-        if (byte < 0x80) break
-      }
+      rest = this.#longVarint(rest, at)
+      if (rest < 0) return false
+      at = this.#after
     }
     const hasAt = head % 2 === 1
     const shared = (head - (head % 2)) / 2

@@ -16,8 +16,8 @@ import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
-import { FAILURES, OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
-import { compareKeys, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
+import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
+import { compareKeys, nameOf, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
 const WRITTEN: readonly Outcome[] = ['created', 'overwritten']
 
@@ -292,12 +292,13 @@ export class Migration {
     const told: Listener = {
       ...(listener?.progress !== undefined && { progress: (progress) => listener.progress?.(progress) }),
       ...(listener?.note !== undefined && { note: (level, text) => listener.note?.(level, text) }),
-      key: (ref, outcome, reason) => {
-        if (FAILURES.includes(outcome)) this.#checkpoint?.stay()
-        // Those that would be written are noted with what the target has, below.
-        if (!WRITTEN.includes(outcome)) plan?.planned(ref, outcome)
-        listener?.key?.(ref, outcome, reason)
-      },
+      ...((listener?.key !== undefined || plan !== undefined) && {
+        key: (ref, outcome, reason) => {
+          // Those that would be written are noted with what the target has, below.
+          if (!WRITTEN.includes(outcome)) plan?.planned(ref, outcome)
+          listener?.key?.(ref, outcome, reason)
+        },
+      }),
     }
     const total = await this.source.count?.().catch(() => undefined)
     return {
@@ -434,8 +435,6 @@ export class Migration {
 function bothSamples(a: Report['samples'], b: Report['samples']): Report['samples'] {
   return Object.fromEntries(OUTCOMES.map((name) => [name, [...(a[name] ?? []), ...(b[name] ?? [])].slice(0, 10)] as const).filter(([, found]) => found.length > 0))
 }
-
-const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
 
 /** Opens a store as it is; false when there is none. */
 async function isOpened(store: Store): Promise<boolean> {

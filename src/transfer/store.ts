@@ -179,6 +179,9 @@ export function compareKeys(a: KeyRef, b: KeyRef): number {
   return a.db - b.db || a.key.compare(b.key)
 }
 
+/** A key as a text of its own, for maps. */
+export const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
+
 /** A key for messages: its text, with quotes and escapes where it is not plain; at most 200 bytes of it. */
 export function keyText(key: Buffer): string {
   const shown = key.subarray(0, 200)

@@ -10,7 +10,7 @@
  */
 import type { Fingerprint } from './fingerprint.js'
 import { undoRecords, type UndoRecord } from './journal.js'
-import { StoreError, type Entry, type EntryError, type KeyRef, type Store } from './store.js'
+import { nameOf, StoreError, type Entry, type EntryError, type KeyRef, type Store } from './store.js'
 
 export interface UndoOptions {
   /** Whether two entries hold the same. */
@@ -35,8 +35,6 @@ export interface UndoReport {
 }
 
 const SAMPLES_MAX = 10
-
-const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
 
 /** Throws StoreError when the store or the log can not be used; what was put back by then stays. */
 export async function undo(store: Store, file: string, options: UndoOptions): Promise<UndoReport> {

@@ -18,6 +18,7 @@ import {
   EntryError, StoreError, keyText,
   type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome,
 } from '../../transfer/store.js'
+import { isAlive } from '../../transfer/is-alive.js'
 import { inParallel } from '../parallel.js'
 import { readWhole, renameFile, syncFile, withFile, writePiece } from './calls.js'
 import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, fileOf, join, ownForm, placeOf, valueOf, type Place } from './layout.js'
@@ -323,13 +324,5 @@ async function sweep(folder: Buffer): Promise<void> {
   for await (const { name } of await openFolder(folder)) {
     const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0)
     if (pid > 0 && !isAlive(pid)) await unlink(join(folder, Buffer.from(name))).catch(() => undefined)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -3,7 +3,7 @@
  * change. What it is given it keeps without a copy; an entry's Buffers are written by nobody.
  */
 import { Clock } from '../../clock.js'
-import { EntryError, StoreError, compareKeys, keyText, type ConflictPolicy, type Entry, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
+import { EntryError, StoreError, compareKeys, keyText, nameOf, type ConflictPolicy, type Entry, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 
 const PAGE_KEYS = 1000
 
@@ -129,8 +129,4 @@ export class MemoryStore implements Store {
   #check(): void {
     if (this.#closed) throw new StoreError('refused', `${this.label} is closed`)
   }
-}
-
-function nameOf(ref: KeyRef): string {
-  return `${ref.db} ${ref.key.latin1Slice()}`
 }

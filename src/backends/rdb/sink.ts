@@ -15,6 +15,7 @@ import { RdbError } from '../../../protocol/rdb/error.js'
 import { RdbFileWriter } from '../../../protocol/rdb/file-writer.js'
 import { Slice } from '../../../protocol/slice.js'
 import { Clock } from '../../clock.js'
+import { isAlive } from '../../transfer/is-alive.js'
 import { EntryError, StoreError, compareKeys, type Entry, type KeyRef, type WriteOutcome } from '../../transfer/store.js'
 import { withoutTwins } from './duplicates.js'
 import { fileValueOf } from './values.js'
@@ -137,16 +138,7 @@ async function removeLeftovers(file: string): Promise<void> {
   const folder = path.dirname(file)
   for (const name of await readdir(folder).catch(() => [])) {
     const owner = name.startsWith(`${path.basename(file)}.`) ? /^(\d+)-\d+\.temp$/.exec(name.slice(path.basename(file).length + 1)) : null
-    if (owner !== null && !isRunning(Number(owner[1]))) await rm(path.join(folder, name), { force: true })
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+    if (owner !== null && !isAlive(Number(owner[1]))) await rm(path.join(folder, name), { force: true })
   }
 }
 

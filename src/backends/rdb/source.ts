@@ -11,7 +11,7 @@ import { readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { RdbError } from '../../../protocol/rdb/error.js'
 import { RdbFileReader, acceptsKnownFiles, type RdbRecord } from '../../../protocol/rdb/file-reader.js'
-import { EntryError, StoreError, type Entry, type Finding, type KeyRef } from '../../transfer/store.js'
+import { EntryError, StoreError, nameOf, type Entry, type Finding, type KeyRef } from '../../transfer/store.js'
 import { payloadOfBody } from './values.js'
 
 /** Bytes of the file read at once: for the walk over all, and for one key. */
@@ -128,7 +128,7 @@ export class RdbSource {
     for (const ref of keys) {
       let entry = ref.at === undefined ? undefined : this.readAt(ref, ref.at)
       if (entry === undefined) {
-        const at = (await this.wholeIndex()).get(indexName(ref))
+        const at = (await this.wholeIndex()).get(nameOf(ref))
         entry = at === undefined ? undefined : this.readAt(ref, at)
       }
       found.push(entry === 'empty' ? undefined : entry)
@@ -219,7 +219,7 @@ export class RdbSource {
   private async wholeIndex(): Promise<Map<string, number>> {
     if (this.index !== undefined) return this.index
     const index = new Map<string, number>()
-    for await (const page of this.list()) for (const ref of page) index.set(indexName(ref), ref.at ?? -1)
+    for await (const page of this.list()) for (const ref of page) index.set(nameOf(ref), ref.at ?? -1)
     return (this.index = index)
   }
 }
@@ -233,8 +233,4 @@ class DamageError extends StoreError {
 
 function newReader(): RdbFileReader {
   return new RdbFileReader({ accept: acceptsKnownFiles, databases: DATABASES_MAX, recordBytesMax: RECORD_BYTES_MAX })
-}
-
-function indexName({ db, key }: KeyRef): string {
-  return `${db}:${key.latin1Slice()}`
 }

@@ -82,7 +82,7 @@ export class EntryReader {
     if (!asking && !this.#expiring.has(database)) {
       const byDump = this.#dumpsDue > 0
       if (byDump) this.#dumpsDue--
-      results = byDump ? await readUnexpiring(connection, keys) : await this.#readStrings(connection, keys)
+      results = byDump ? await readUnexpiring(connection, keys, 'dump') : await this.#readStrings(connection, keys)
       if (results === undefined) this.#expiring.add(database)
     }
     results ??= await readEntries(connection, keys, this.expiryCommand, asking)
@@ -93,47 +93,50 @@ export class EntryReader {
     return results
   }
 
-  /** As readUnexpiring does, strings by MGET. */
+  /** Strings by MGET, and what is none by DUMP; undefined as readUnexpiring has it. */
   async #readStrings(connection: Connection, keys: readonly KeyRef[]): Promise<ReadResult[] | undefined> {
-    const writer = RequestWriter.take()
-    writer.fixed(INFO_KEYSPACE)
-    writer.words(1 + keys.length)
-    writer.fixed(MGET)
-    for (const { key } of keys) writer.bulk(key)
-    writer.fixed(INFO_KEYSPACE)
-    const sink = new StringsSink(keys)
-    await connection.exchange(writer.parts(), 3, sink)
-    writer.give()
-    if (sink.passing !== undefined) throw new ServerBusy(sink.passing.line)
-    if (sink.unexpiring !== 2) return undefined
-    const { results } = sink
-    if (2 * sink.strings < keys.length || sink.bytes > sink.strings * STRING_BYTES_MAX) this.#dumpsDue = BATCHES_OF_DUMPS
-    if (sink.strings === keys.length) return results
-    const found = await readUnexpiring(connection, keys.filter((_, i) => results[i] === undefined))
+    const results = await readUnexpiring(connection, keys, 'raw')
+    if (results === undefined) return undefined
+    let [strings, bytes] = [0, 0]
+    for (const result of results) {
+      if (result === undefined || !('value' in result)) continue
+      strings++
+      bytes += result.value.length
+    }
+    if (2 * strings < keys.length || bytes > strings * STRING_BYTES_MAX) this.#dumpsDue = BATCHES_OF_DUMPS
+    if (strings === keys.length) return results
+    const found = await readUnexpiring(connection, keys.filter((_, i) => results[i] === undefined), 'dump')
     if (found === undefined) return undefined
     for (let i = 0, next = 0; i < keys.length; i++) results[i] ??= found[next++]
     return results
   }
 }
 
-/** DUMP alone; undefined when the database turns out to have keys that expire, or this can not be learnt. */
-async function readUnexpiring(connection: Connection, keys: readonly KeyRef[]): Promise<ReadResult[] | undefined> {
+/**
+ * Without expiries: DUMP of each, or ('raw') an MGET, which leaves undefined what is no string. Undefined when the database
+ * turns out to have keys that expire, or this can not be learnt.
+ */
+async function readUnexpiring(connection: Connection, keys: readonly KeyRef[], form: Entry['form']): Promise<ReadResult[] | undefined> {
   const writer = RequestWriter.take()
   writer.fixed(INFO_KEYSPACE)
+  if (form === 'raw') {
+    writer.words(1 + keys.length)
+    writer.fixed(MGET)
+  }
   for (const { key } of keys) {
-    writer.fixed(DUMP)
+    if (form === 'dump') writer.fixed(DUMP)
     writer.bulk(key)
   }
   writer.fixed(INFO_KEYSPACE)
-  const sink = new PayloadSink(keys)
-  await connection.exchange(writer.parts(), keys.length + 2, sink)
+  const sink = new UnexpiringSink(keys, form)
+  await connection.exchange(writer.parts(), (form === 'raw' ? 1 : keys.length) + 2, sink)
   writer.give()
   if (sink.passing !== undefined) throw new ServerBusy(sink.passing.line)
   return sink.unexpiring === 2 ? sink.results : undefined
 }
 
-/** Hears an INFO keyspace, DUMPs, and another INFO keyspace. */
-class PayloadSink implements ReplySink {
+/** Hears an INFO keyspace, DUMPs or an MGET, and another INFO keyspace. */
+class UnexpiringSink implements ReplySink {
   readonly results: ReadResult[]
   passing: Refusal | undefined
   /** How many of the two INFOs say that no key of the database expires. */
@@ -141,7 +144,7 @@ class PayloadSink implements ReplySink {
   /** The key whose answer is next; -1 for the first INFO. */
   #i = -1
 
-  constructor(readonly keys: readonly KeyRef[]) {
+  constructor(readonly keys: readonly KeyRef[], readonly form: Entry['form']) {
     this.results = new Array<ReadResult>(keys.length)
   }
 
@@ -149,7 +152,7 @@ class PayloadSink implements ReplySink {
     const i = this.#i++
     if (i >= 0 && i < this.keys.length) {
       const { db, key } = this.keys[i]
-      this.results[i] = { db, key, form: 'dump', value: buf.subarray(start, end), expiresAtMs: undefined }
+      this.results[i] = { db, key, form: this.form, value: buf.subarray(start, end), expiresAtMs: undefined }
     } else if (saysNoneExpires(buf.latin1Slice(start, end), this.keys[0].db)) this.unexpiring++
   }
 
@@ -163,47 +166,10 @@ class PayloadSink implements ReplySink {
     const refusal = new Refusal(kind === MINUS ? buf.utf8Slice(start, end) : 'ERR an answer that DUMP does not have')
     if (isPassing(refusal)) this.passing = refusal
     const i = this.#i++
-    if (i >= 0 && i < this.keys.length) this.results[i] = refusal
-  }
-}
-
-/** Hears an INFO keyspace, an MGET, and another INFO keyspace. What is no string, or refused, is left undefined. */
-class StringsSink implements ReplySink {
-  readonly results: ReadResult[]
-  strings = 0
-  bytes = 0
-  unexpiring = 0
-  passing: Refusal | undefined
-  #i = -1
-
-  constructor(readonly keys: readonly KeyRef[]) {
-    this.results = new Array<ReadResult>(keys.length)
-  }
-
-  bulk(buf: Buffer, start: number, end: number): void {
-    const i = this.#i++
-    if (i < 0 || i >= this.keys.length) {
-      if (saysNoneExpires(buf.latin1Slice(start, end), this.keys[0].db)) this.unexpiring++
-      return
-    }
-    const { db, key } = this.keys[i]
-    const value = buf.subarray(start, end)
-    this.results[i] = { db, key, form: 'raw', value, expiresAtMs: undefined }
-    this.strings++
-    this.bytes += value.length
-  }
-
-  nil(): void {
-    this.#i++
-  }
-
-  array(): void {}
-
-  /** Instead of the whole array, or of INFO. */
-  line(_kind: number, buf: Buffer, start: number, end: number): void {
-    const refusal = new Refusal(buf.utf8Slice(start, end))
-    if (isPassing(refusal)) this.passing = refusal
-    this.#i = this.#i < 0 ? 0 : this.keys.length
+    if (i < 0 || i >= this.keys.length) return
+    // An MGET is refused as a whole: DUMP will say of each key why.
+    if (this.form === 'raw') this.#i = this.keys.length
+    else this.results[i] = refusal
   }
 }
 

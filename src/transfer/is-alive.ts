@@ -1,4 +1,4 @@
-/** Whether who holds a lock on this machine is still there. */
+/** Whether a process of this machine that left a lock, or something half written, is still there. */
 import { readFileSync } from 'node:fs'
 
 /** Whether a process of this machine is alive; one that has ended and whose parent has not looked yet (a zombie) is not. */
