@@ -125,6 +125,35 @@ t.test('a store that can not be reached for a while is waited for, longer every 
   t.same(await contentOf(inner), await contentOf(source))
 })
 
+t.test('what a listing brings along is not read again, nor brought where nobody wants it', async (t) => {
+  const inner = await filled(500)
+  const asked: (boolean | undefined)[] = []
+  let reads = 0
+  class Bringing extends TroubledStore {
+    override async *list(from: KeyRef | undefined, withValues?: boolean): AsyncGenerator<readonly KeyRef[]> {
+      asked.push(withValues)
+      for await (const page of super.list(from)) yield withValues === true ? ((await inner.read(page)) as Entry[]) : page
+    }
+    override read(keys: readonly KeyRef[]): ReturnType<TroubledStore['read']> {
+      // Beside the lock.
+      if (keys.length > 1) reads++
+      return super.read(keys)
+    }
+  }
+  const run = async (options: Partial<MigrationOptions>): Promise<number> => {
+    const target = new MemoryStore(undefined, false)
+    reads = asked.length = 0
+    const { report } = await migration(new Bringing(inner, NO_TROUBLE), target, options).run()
+    t.equal(report.counts.written, await target.count())
+    return report.counts.written
+  }
+  t.equal(await run({}), 500)
+  t.same([reads, asked], [0, [true]])
+  const few = await run({ choice: { keepKey: ({ key }) => key[key.length - 1] % 2 === 0 } })
+  t.ok(few < 500 && reads > 0, 'of keys that are left out nobody wants the value')
+  t.same(asked, [false])
+})
+
 // ------------------------------------------------------------------------------------------------ policies
 
 t.test('conflict policies: what is there, what becomes of it, what is counted', async (t) => {

@@ -8,7 +8,7 @@
 import type { Test } from 'tap'
 import { encodePayload } from '../protocol/rdb/encode.js'
 import { sameEntry } from '../src/backends/convert.js'
-import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreAccess, type StoreFault, type WriteOutcome } from '../src/transfer/store.js'
+import { EntryError, StoreError, compareKeys, isEntry, keyText, type Entry, type KeyRef, type Store, type StoreAccess, type StoreFault, type WriteOutcome } from '../src/transfer/store.js'
 
 /** A backend under test. */
 export interface Subject<P> {
@@ -162,6 +162,10 @@ const READING: Readonly<Record<string, (t: Test, fill: FillStore, open: OpenStor
       t.ok(page.length > 0)
       break
     }
+    const brought: KeyRef[] = []
+    for await (const page of store.list(undefined, true)) brought.push(...page)
+    t.ok(new Set(brought.map(({ key }) => key.toString('latin1'))).size === keys.length && (!store.traits.ordered || brought.every(({ key }, i) => key.equals(Buffer.from(all[i], 'latin1')))), 'the same, with values')
+    t.ok(brought.every((each) => !isEntry(each) || same(each, raw(each.key, each.key))), 'those that came along are right')
     const read = await store.read(keys.slice(5000, 5000 + Math.min(200, store.traits.batchEntriesMax)).map(ref))
     t.ok(read.every((entry, i) => same(entry, raw(keys[5000 + i], keys[5000 + i]))))
     t.same((await readAll(store, [ref('absent'), ref(keys[3]), ref('absent/too'), ref(keys[1])])).map(code), ['absent', 'entry', 'absent', 'entry'], 'in the order asked for')

@@ -28,7 +28,7 @@ export class ReadSize {
     this.#underWay += some.length
     try {
       const found = await ask(some)
-      this.#saw(found)
+      this.saw(found)
       return found
     } finally {
       this.#underWay -= some.length
@@ -36,13 +36,18 @@ export class ReadSize {
     }
   }
 
+  /** How many keys the next answer may have. */
+  get mostKeys(): number {
+    return Math.max(1, Math.floor(this.mostBytes / this.#bytesPerKey))
+  }
+
   #take(keys: readonly KeyRef[]): readonly KeyRef[] {
-    const most = Math.max(1, Math.floor(this.mostBytes / this.#bytesPerKey))
+    const most = this.mostKeys
     return keys.length <= most ? keys : keys.slice(0, most)
   }
 
-  /** Values grow at once and shrink bit by bit. */
-  #saw(found: readonly (Entry | undefined)[]): void {
+  /** What came. Values grow at once and shrink bit by bit. */
+  saw(found: readonly (Entry | undefined)[]): void {
     let [count, bytes] = [0, 0]
     for (const entry of found) {
       if (entry === undefined) continue

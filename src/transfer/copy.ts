@@ -20,7 +20,7 @@ import { monotonicMs } from '../clock.js'
 import { misplacement } from './keys.js'
 import { Pace, partOf, type Rate } from './pace.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from './report.js'
-import { EntryError, StoreError, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
+import { EntryError, StoreError, isEntry, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
 
 /** Which keys are copied, and under which name. */
 export interface Choice {
@@ -209,7 +209,7 @@ export class Copy {
   async #batch(refs: readonly KeyRef[]): Promise<void> {
     for (let done = 0; done < refs.length;) {
       const rest = done === 0 ? refs : refs.slice(done)
-      const found = await this.#trying('source', () => this.source.read(rest))
+      const found = rest.every(isEntry) ? rest : await this.#trying('source', () => this.source.read(rest))
       await this.#deliver(this.#admit(rest, found))
       done += Math.max(1, found.length)
       if (this.#failed && done < refs.length) throw new Unfinished()

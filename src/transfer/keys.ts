@@ -15,6 +15,8 @@ export interface ListingOptions {
   /** Any order will do. */
   readonly unordered?: boolean
   readonly keepKey?: ((ref: KeyRef) => boolean) | undefined
+  /** The values are wanted too, of all keys but those that `keepKey` leaves out: entries, where the store brings them along. */
+  readonly withValues?: boolean
   /** Names to list keys under, when they are not the store's own; the order is then that of these names. */
   readonly rename?: ((ref: KeyRef) => KeyRef) | undefined
   /** Where keys are sorted, and how much memory that may take; the sort has its own measure without it. */
@@ -26,15 +28,17 @@ export interface ListingOptions {
 /** The keys of a store, in pages. */
 export function listing(store: Store, options: ListingOptions): AsyncIterable<readonly KeyRef[]> {
   const { rename, unordered, spillFolder, sortBytes, after } = options
-  const chosen = filtered(store, options)
+  const asListed = unordered === true || (store.traits.ordered && rename === undefined)
+  // What is sorted is names alone, and of those that are left out nobody wants the values.
+  const chosen = filtered(store, { ...options, withValues: options.withValues === true && asListed && options.keepKey === undefined })
   const named = rename === undefined ? chosen : renamed(chosen, rename)
-  const ordered = unordered === true || (store.traits.ordered && rename === undefined) ? named : sortedKeys(named, { folder: spillFolder, ...(sortBytes !== undefined && { budgetBytes: sortBytes }) })
+  const ordered = asListed ? named : sortedKeys(named, { folder: spillFolder, ...(sortBytes !== undefined && { budgetBytes: sortBytes }) })
   return after === undefined || unordered === true ? ordered : behind(ordered, after)
 }
 
 async function* filtered(store: Store, options: ListingOptions): AsyncGenerator<readonly KeyRef[], void, void> {
-  const { start, after, keepKey, signal } = options
-  for await (const page of store.list(firstOf(store, options))) {
+  const { start, after, keepKey, withValues, signal } = options
+  for await (const page of store.list(firstOf(store, options), withValues)) {
     if (signal?.aborted === true) return
     const kept = page.filter((ref) => {
       if (start !== undefined && ref.key.compare(start) < 0) return false

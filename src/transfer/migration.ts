@@ -275,7 +275,7 @@ export class Migration {
     try {
       const options = await this.#copyOptions(undo, plan)
       if (applyFile !== undefined) return await this.#apply(applyFile, options)
-      return await this.#copying(new Copy(this.source, this.target, options), listing(this.source, { ...this.#listing, after }))
+      return await this.#copying(new Copy(this.source, this.target, options), listing(this.source, { ...this.#listing, after, withValues: true }))
     } finally {
       await undo?.close()
       await plan?.close()

@@ -36,6 +36,11 @@ export interface Entry extends KeyRef {
   readonly expiresAtMs: number | undefined
 }
 
+/** Whether a listing brought the value along. */
+export function isEntry(ref: KeyRef): ref is Entry {
+  return 'value' in ref
+}
+
 /** What to do with a key that the target already has. */
 export type ConflictPolicy = 'replace' | 'skip' | 'error'
 
@@ -151,9 +156,10 @@ export interface Store {
   /**
    * Every key, in pages of a size that suits the store. In order when `traits.ordered`, then from `from` on (that
    * key included); otherwise in any order, all of them, perhaps some twice. A slow consumer slows the store down:
-   * nothing is read ahead beyond a page.
+   * nothing is read ahead beyond a page. `withValues` says that (nearly) all of the values are wanted too: a store from which
+   * they come for little more than the names yields entries then, which need not be read any more.
    */
-  list(from: KeyRef | undefined): AsyncIterable<readonly KeyRef[]>
+  list(from: KeyRef | undefined, withValues?: boolean): AsyncIterable<readonly KeyRef[]>
   /**
    * The entries of these keys, in the order asked for; undefined where there is none (any more). May be fewer than
    * asked for, but at least one: a store whose values are large stops at about `batchBytesMax` and is asked again.

@@ -162,17 +162,30 @@ export class MysqlStore implements Store {
     return rows.length === 0 ? undefined : Number(rows[0][0])
   }
 
-  async *list(from: KeyRef | undefined): AsyncGenerator<readonly KeyRef[]> {
-    let start = from?.key ?? Buffer.alloc(0)
-    for (let operator = '>='; ; operator = '>') {
-      const sql = `select vault_key from ${this.#table} where vault_key ${operator} ? order by vault_key limit ${PAGE_KEYS}`
-      const [rows] = await this.#run((connection) => connection.execute<RowDataPacket[]>(sql, [start]))
-      if (rows.length === 0) return
-      const keys = rows.map((row) => row[0] as Buffer)
-      start = keys[keys.length - 1]
-      yield keys.map((key) => ({ db: 0, key }))
-      if (keys.length < PAGE_KEYS) return
+  async *list(from: KeyRef | undefined, withValues = false): AsyncGenerator<readonly KeyRef[]> {
+    let pending = this.#page(withValues, '>=', from?.key ?? EMPTY)
+    for (;;) {
+      const { refs, isLast } = await pending
+      if (refs.length === 0) return
+      if (isLast) return yield refs
+      // The next page is on its way while this one is dealt with.
+      pending = this.#page(withValues, '>', refs[refs.length - 1].key)
+      // Nobody may ask for it any more.
+      pending.catch(() => undefined)
+      yield refs
     }
+  }
+
+  /** Keys in order from one on (`>`: behind it), with their values or without. */
+  async #page(withValues: boolean, operator: '>=' | '>', start: Buffer): Promise<{ refs: readonly KeyRef[]; isLast: boolean }> {
+    const rows = withValues ? Math.min(BATCH_ROWS, 2 ** Math.floor(Math.log2(this.#readSize.mostKeys))) : PAGE_KEYS
+    const sql = `select vault_key${withValues ? ', vault_value' : ''} from ${this.#table} where vault_key ${operator} ? order by vault_key limit ${rows}`
+    const [found] = await this.#run((connection) => connection.execute<RowDataPacket[]>(sql, [start]))
+    const isLast = found.length < rows
+    if (!withValues) return { refs: found.map((row) => ({ db: 0, key: row[0] as Buffer })), isLast }
+    const entries = found.map((row) => entryOf(row[0] as Buffer, row[1] as Buffer | null))
+    this.#readSize.saw(entries)
+    return { refs: entries, isLast }
   }
 
   read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
@@ -180,7 +193,7 @@ export class MysqlStore implements Store {
       const found = await this.#run((connection) => this.#select(connection, some))
       return some.map(({ key }, i) => {
         const value = found[i]
-        return value === undefined ? undefined : { db: 0, key, form: 'raw', value, expiresAtMs: undefined }
+        return value === undefined ? undefined : entryOf(key, value)
       })
     })
   }
@@ -301,6 +314,11 @@ export class MysqlStore implements Store {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+/** A row as an entry; no value is an empty one. */
+function entryOf(key: Buffer, value: Buffer | null): Entry {
+  return { db: 0, key, form: 'raw', value: value ?? EMPTY, expiresAtMs: undefined }
+}
 
 /** A name between backticks. */
 function quoted(name: string): string {

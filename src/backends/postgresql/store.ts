@@ -216,11 +216,11 @@ export class PostgresqlStore implements Store {
     let again = false
     if (this.#pause > 0) this.#pause--
     else if (entries.length > 1 && entries.reduce((sum, entry) => sum + bytesOf(entry), 0) <= STATEMENT_MOST_BYTES) {
-      const content = encodeRows(entries)
+      const messages = encodeRows(entries)
       const copied = await this.#run(async (client, attempt) => {
         again ||= attempt > 0
         try {
-          await copyIn(client, `copy ${this.#table} (parent_path, path, key, value) from stdin (format binary)`, content)
+          await copyIn(client, `copy ${this.#table} (parent_path, path, key, value) from stdin (format binary)`, messages)
           return true
         } catch (error) {
           const fault = faultOf(this.label, error)
