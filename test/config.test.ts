@@ -525,7 +525,14 @@ t.test('questions and refusals on the command line', async t => {
     [UMBRELLA, [], 1, /^$/, /Usage: keyferry <verb>/],
     [UMBRELLA, ['pin'], 1, /^$/, /keyferry has no verb 'pin'/],
     [UMBRELLA, ['ping', 'http://x'], 1, /^$/, /^Usage: keyferry ping/],
-    [UMBRELLA, ['demo', '--help'], 0, /^Usage: keyferry demo/, /^$/],
+    [UMBRELLA, ['ping', '-x'], 1, /^$/, /^Usage: keyferry ping/],
+    ...['--help', '-h'].flatMap((flag): typeof cases => [
+      [UMBRELLA, ['server', flag], 0, /Usage: keyferry-server \[/, /^$/],
+      [UMBRELLA, ['ping', flag], 0, /Usage: keyferry ping \[/, /^$/],
+      [UMBRELLA, ['demo', flag], 0, /^Usage: keyferry demo/, /^$/],
+      [UMBRELLA, ['migrate', flag], 0, /^Usage: keyferry migrate/m, /^$/],
+      [UMBRELLA, ['etcd-migrate', flag], 0, /^Usage: keyferry etcd-migrate/m, /^$/]
+    ]),
     [UMBRELLA, ['demo', 'fast'], 1, /^$/, /^Usage: keyferry demo/]
   ]
   const runs = cases.map(([program, words]) => run(t, program, words).ended)

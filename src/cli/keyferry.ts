@@ -6,11 +6,17 @@
 type Verb = (argv: readonly string[]) => Promise<number | undefined>
 
 const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
-  server: async () => (await import('./serve.js')).runServer,
+  server: serverVerb,
   ping: async () => (await import('./ping.js')).runPing,
   demo: async () => (await import('./demo.js')).runDemo,
   migrate: async () => (await import('./migrate.js')).runMigrate,
   'etcd-migrate': async () => (await import('./etcd-migrate.js')).runEtcdMigrate
+}
+
+async function serverVerb(): Promise<Verb> {
+  const { runServer } = await import('./serve.js')
+  // keyferry-server ends with 1 after its help, as redis-server does; a verb ends with 0.
+  return (words) => (words[0] === '--help' || words[0] === '-h' ? runServer(words).then(() => 0) : runServer(words))
 }
 
 async function main(argv: readonly string[]): Promise<number | undefined> {

@@ -20,12 +20,29 @@ interface Target {
   readonly password: string
 }
 
+const USAGE = 'Usage: keyferry ping [host:port | redis://host:port | unix:///path]\n'
+
+const HELP = `keyferry ping: connects to a server, says PING and prints what comes back.
+
+${USAGE}
+  keyferry ping                                127.0.0.1:6379
+  keyferry ping 7777                           another port of this machine
+  keyferry ping redis://:secret@10.0.0.5:6379  AUTH first; rediss:// for TLS
+  keyferry ping unix:///run/redis.sock
+
+Exit status: 0 after PONG, 1 after anything else.
+`
+
 /** Runs the verb and resolves with the exit status. */
 export async function runPing(argv: readonly string[]): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(HELP)
+    return 0
+  }
   const text = argv[0] ?? '127.0.0.1:6379'
-  const target = argv.length > 1 ? undefined : parseTarget(text)
+  const target = argv.length > 1 || text.startsWith('-') ? undefined : parseTarget(text)
   if (!target) {
-    process.stderr.write('Usage: keyferry ping [host:port | redis://host:port | unix:///path]\n')
+    process.stderr.write(USAGE)
     return 1
   }
   const place = target.path ?? `${target.host}:${target.port}`
