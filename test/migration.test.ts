@@ -289,7 +289,7 @@ t.test('databases that the target does not have', async (t) => {
   t.match((await migration(source, target).run()).report, { counts: { unsupported: 2, written: 1 }, samples: { unsupported: [{ reason: /has database 0 alone; map database 1 to it \(--db 1:0\)/ }] } })
   t.same(await contentOf(target), ['0 a=0'], 'a key of another database is not taken for one of this')
   const telling = Object.assign(source, { databases: () => Promise.resolve([0, 1, 3]) })
-  const message = /^one-database: memory: has database 0 alone, and memory: has keys in database 1, 3: .*--db 1:0 .*--db 0$/
+  const message = /^one-database: memory: has database 0 alone, and memory: has keys in databases 1, 3: .*--db 1:0 .*--db 0$/
   await t.rejects(migration(telling, new MemoryStore(undefined, false)).run(), { name: 'PreflightError', message })
   await t.rejects(migration(telling, new MemoryStore(undefined, false), { dryRun: true }).run(), { name: 'PreflightError', message })
   const only = (from: number): Partial<MigrationOptions> => ({ choice: { keepKey: ({ db }) => db === from, rename: ({ key }) => ({ db: 0, key }), databaseOf: (db) => (db === from ? 0 : undefined) } })

@@ -15,6 +15,7 @@ import { isAlive } from '../transfer/is-alive.js'
 import { readJournalHead } from '../transfer/journal.js'
 import { Lock, LockedError, LockLostError, resetLock } from '../transfer/lock.js'
 import { entryPlace } from '../transfer/lock-place.js'
+import { plural } from '../transfer/plural.js'
 import { keyText, StoreError, type Store } from '../transfer/store.js'
 import { undo, type UndoReport } from '../transfer/undo.js'
 import { EXIT } from './exit-codes.js'
@@ -106,9 +107,9 @@ async function putBack(store: Store, flags: MigrateFlags, file: string, task: st
 
 function conclude(label: string, report: UndoReport, flags: MigrateFlags, lost: LockLostError | undefined, stopped: boolean): number {
   const { restored, removed, changed, samples, failed } = report
-  process.stdout.write(`${label}${changed + failed.length === 0 && !stopped ? ' is as it was' : ''}: ${restored} keys have their former values again, ${removed} new ones are removed\n`)
+  process.stdout.write(`${label}${changed + failed.length === 0 && !stopped ? ' is as it was' : ''}: ${restored} ${plural(restored, 'key has its former value', 'keys have their former values')} again, ${removed} new ${plural(removed, 'one is', 'ones are')} removed\n`)
   for (const { entry, reason } of failed) say(`  not put back: ${keyText(entry.key)}: ${reason}`)
-  if (changed > 0) say(`${keysText(changed)} changed since the migration, left as they are${flags.onConflict === 'skip' ? '' : '; --on-conflict replace puts them back too'}:`)
+  if (changed > 0) say(`${keysText(changed)} changed since the migration, left as ${plural(changed, 'it is', 'they are')}${flags.onConflict === 'skip' ? '' : `; --on-conflict replace puts ${plural(changed, 'it', 'them')} back too`}:`)
   for (const { db, key } of samples) say(`  ${keyText(key)}${db === 0 ? '' : ` (database ${db})`}`)
   if (stopped) say(`${lost === undefined ? 'Interrupted' : `Stopped: ${lost.message}`}; the same command puts back what is left`)
   if (lost !== undefined) return EXIT.locked

@@ -13,6 +13,7 @@
  *
  * Where the terminal is too narrow, the bar shrinks, and then the parts that matter least go.
  */
+import { plural } from '../transfer/plural.js'
 import type { KeyRef } from '../transfer/store.js'
 import { keyText } from '../transfer/store.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from '../transfer/report.js'
@@ -171,7 +172,7 @@ export function progressLine(progress: Progress, rates: Pick<RecentRates, 'keysP
     [`${countText(keysPerSecond)} keys/s`, 5],
     [`${bytesText(bytesPerSecond)}/s`, 2],
     [etaMs === undefined ? clockText(elapsedMs) : `ETA ${clockText(etaMs)}`, 6],
-    ...(errors === 0 ? [] : [[`${countText(errors)} ${errors === 1 ? 'error' : 'errors'}`, 7] as const]),
+    ...(errors === 0 ? [] : [[`${countText(errors)} ${plural(errors, 'error')}`, 7] as const]),
   ]
   const widthOf = (): number => parts.reduce((sum, [text]) => sum + text.length + 2, -2)
   while (parts.length > 1 && widthOf() > columns) parts.splice(parts.indexOf(parts.reduce((least, other) => (other[1] < least[1] ? other : least))), 1)

@@ -1,4 +1,5 @@
 /** Numbers, sizes and times as people read them. */
+import { plural } from '../transfer/plural.js'
 
 /** 1234567 -> `1,234,567`. */
 export function countText(n: number): string {
@@ -7,7 +8,7 @@ export function countText(n: number): string {
 
 /** `1 key`, `1,234 keys`. */
 export function keysText(n: number): string {
-  return `${countText(n)} ${n === 1 ? 'key' : 'keys'}`
+  return `${countText(n)} ${plural(n, 'key')}`
 }
 
 /** `999 B`, `12.3 KB`, `4.5 GB`: units of 1024, as Redis and Valkey count. */

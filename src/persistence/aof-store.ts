@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path'
 import { Slice } from '../../protocol/slice.js'
 import type { Engine } from '../engine/engine.js'
 import { dumpPayload } from '../keyspace/payload.js'
+import { plural } from '../transfer/plural.js'
 import { StoreError, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../transfer/store.js'
 import { aofFiles } from './aof-files.js'
 import { AofLoader } from './aof-loader.js'
@@ -53,7 +54,7 @@ export class AofStore implements Store {
   async preflight(): Promise<readonly Finding[]> {
     const { label, loader } = this
     if (loader === undefined) throw this.notOpen()
-    const findings: Finding[] = [{ code: 'aof-loaded', level: 'info', message: `${label}: ${loader.commands} commands were applied; its keys are in memory until the copy is through` }]
+    const findings: Finding[] = [{ code: 'aof-loaded', level: 'info', message: `${label}: ${loader.commands} ${plural(loader.commands, 'command was', 'commands were')} applied; its keys are in memory until the copy is through` }]
     if (loader.tail !== undefined) findings.push({ code: 'aof-cut', level: 'warning', message: `${label}: ${loader.tail}` })
     if (loader.functions > 0)
       findings.push({ code: 'functions-not-copied', level: 'warning', message: `${label} holds function libraries, which are not copied; move them with FUNCTION DUMP and FUNCTION RESTORE` })

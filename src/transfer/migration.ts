@@ -16,6 +16,7 @@ import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
+import { plural } from './plural.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { compareKeys, nameOf, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
@@ -258,7 +259,7 @@ export class Migration {
     const numbers = ((await source.databases?.()) ?? []).filter((db) => (choice.databaseOf === undefined ? db : (choice.databaseOf(db) ?? only)) !== only)
     if (numbers.length === 0) return []
     const advice = `copy one at a time, as in --db ${numbers[0]}:${only} (with --prefix-to where names could meet), or leave them out with --db ${only}`
-    return [{ code: 'one-database', level: 'error', message: `${target.label} has database ${only} alone, and ${source.label} has keys in database ${numbers.join(', ')}: ${advice}` }]
+    return [{ code: 'one-database', level: 'error', message: `${target.label} has database ${only} alone, and ${source.label} has keys in ${plural(numbers.length, 'database')} ${numbers.join(', ')}: ${advice}` }]
   }
 
   // ---- copying ----

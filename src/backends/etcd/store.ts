@@ -10,6 +10,7 @@
  * Keys are any bytes but none at all. Under a path (Vault's layout) a key is `path/key`. A request has at most 128
  * operations and about a megabyte, well below what etcd takes.
  */
+import { plural } from '../../transfer/plural.js'
 import { EntryError, keyText, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import { AnswerTooLarge } from '../http-client.js'
 import { GatewayError, INVALID_ARGUMENT, NOT_FOUND, OUT_OF_RANGE, RESOURCE_EXHAUSTED, type Gateway, type Status } from './gateway.js'
@@ -117,7 +118,7 @@ export class EtcdStore implements Store {
     const { alarms = [] } = await this.#call<{ alarms?: readonly { alarm?: string }[] }>('/maintenance/alarm', '{"action":"GET"}', 'asking for alarms')
     for (const { alarm } of alarms)
       found.push({ code: 'etcd-alarm', level: 'error', message: `${this.label} has raised the alarm ${alarm} and takes no writes; see etcdctl alarm list` })
-    if (count > 0) found.push({ code: 'target-not-empty', level: 'warning', message: `${this.label} has ${count} keys already; what happens to those of the same name is up to the conflict policy` })
+    if (count > 0) found.push({ code: 'target-not-empty', level: 'warning', message: `${this.label} has ${count} ${plural(count, 'key')} already; what happens to those of the same name is up to the conflict policy` })
     return found
   }
 

@@ -183,12 +183,13 @@ class Replay {
     const isAlone = this.store.get('/0/members')?.children?.size === 1
     if (uncommitted || isAlone) this.#apply(last)
     if (isAlone) return
+    const entries = first === last ? `entry ${first} of the log is` : `entries ${first} to ${last} of the log are`
+    const them = first === last ? 'it' : 'them'
     this.findings.push({
       code: 'uncommitted-entries',
       level: uncommitted ? 'info' : 'warning',
-      message: uncommitted
-        ? `entries ${first} to ${last} of the log are not known to be committed, and taken as asked`
-        : `entries ${first} to ${last} of the log are not known to be committed, and left out; if the other members of the cluster have them, uncommitted = "true" takes them`,
+      message: uncommitted ? `${entries} not known to be committed, and taken as asked`
+        : `${entries} not known to be committed, and left out; if the other members of the cluster have ${them}, uncommitted = "true" takes ${them}`,
     })
   }
 

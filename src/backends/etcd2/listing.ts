@@ -2,6 +2,7 @@
  * The keys that an etcd2 store offers, and what it counted while it chose them: the same for a data directory and for
  * the live API. Sorted by the bytes of the key.
  */
+import { plural } from '../../transfer/plural.js'
 import type { Finding } from '../../transfer/store.js'
 import type { V2Place } from './v2-store.js'
 
@@ -64,14 +65,16 @@ export class Listing {
       say('error', 'empty-source', `${label} has no v2 key at all; check the address or directory (keys of etcd's v3 API are not v2 keys: name the server as etcd:// for those)`)
     if (hidden > 0)
       say(rules.includeHidden ? 'info' : 'warning', 'hidden-keys', rules.includeHidden
-        ? `${hidden} hidden keys (a name in their path begins with '_') are copied with the others`
-        : `${hidden} hidden keys (a name in their path begins with '_') are left out; include_hidden = "true" (etcd-migrate: --include-hidden) copies them`)
-    if (expired > 0) say('info', 'expired-keys', `${expired} keys have expired, by themselves or with a directory above them, and are left out`)
+        ? `${hidden} hidden ${plural(hidden, 'key')} (a name in the path begins with '_') ${plural(hidden, 'is', 'are')} copied with the others`
+        : `${hidden} hidden ${plural(hidden, 'key')} (a name in the path begins with '_') ${plural(hidden, 'is', 'are')} left out; include_hidden = "true" (etcd-migrate: --include-hidden) copies ${plural(hidden, 'it', 'them')}`)
+    if (expired > 0) say('info', 'expired-keys', `${expired} ${plural(expired, 'key has expired, by itself or with a directory above it, and is', 'keys have expired, by themselves or with a directory above them, and are')} left out`)
     if (expiring > 0)
-      say(rules.noTtl ? 'warning' : 'info', 'expiring-keys', rules.noTtl ? `${expiring} keys that will expire are left out, as no_ttl says` : `${expiring} keys will expire; they keep their time`)
-    if (directories > 0) say('info', 'directories', `${directories} directories are no keys in v3: only the paths of their keys carry them, and empty ones are gone`)
+      say(rules.noTtl ? 'warning' : 'info', 'expiring-keys', rules.noTtl
+        ? `${expiring} ${plural(expiring, 'key that will expire is', 'keys that will expire are')} left out, as no_ttl says`
+        : `${expiring} ${plural(expiring, 'key will expire; it keeps its', 'keys will expire; they keep their')} time`)
+    if (directories > 0) say('info', 'directories', `${directories} ${plural(directories, 'directory is no key in v3: only the paths of its keys carry it, and when it is empty it is gone', 'directories are no keys in v3: only the paths of their keys carry them, and empty ones are gone')}`)
     if (lossy > 0)
-      say('warning', 'lossy-values', `${lossy} keys were read as JSON and have U+FFFD where etcd may have replaced bytes that are not UTF-8; ${label} has no other copy of them`)
+      say('warning', 'lossy-values', `${lossy} ${plural(lossy, 'key was read as JSON and has', 'keys were read as JSON and have')} U+FFFD where etcd may have replaced bytes that are not UTF-8; ${label} has no other copy of ${plural(lossy, 'it', 'them')}`)
     return found
   }
 }

@@ -5,6 +5,7 @@
  *
  * Every length is checked before it is used; a malformed message is a ProtobufError with the position in it.
  */
+import { plural } from '../../transfer/plural.js'
 
 /** A message that is not one. */
 export class ProtobufError extends Error {
@@ -64,7 +65,7 @@ export class FieldReader {
     this.#expect(2)
     const length = this.#varint()
     const end = this.#at + length
-    if (end > this.bytes.length) throw new ProtobufError(`a field of ${length} bytes goes beyond the end`, this.#at)
+    if (end > this.bytes.length) throw new ProtobufError(`a field of ${length} ${plural(length, 'byte')} goes beyond the end`, this.#at)
     const slice = this.bytes.subarray(this.#at, end)
     this.#at = end
     return slice

@@ -12,6 +12,7 @@ import { isUtf8 } from 'node:buffer'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { crc32c } from '../../../protocol/crc32c.js'
+import { plural } from '../../transfer/plural.js'
 import { FieldReader, ProtobufError } from './protobuf.js'
 import { V2Node, V2Store } from './v2-store.js'
 
@@ -60,7 +61,7 @@ export async function readSnapshot(file: SnapshotFile): Promise<Snapshot> {
       else outer.skip()
     }
     if (data === undefined) throw new SnapshotDamage('it holds nothing')
-    if (crc32c(data) !== sum) throw new SnapshotDamage(`the checksum of its ${data.length} bytes differs from the one it carries`)
+    if (crc32c(data) !== sum) throw new SnapshotDamage(`the checksum of its ${data.length} ${plural(data.length, 'byte')} differs from the one it carries`)
     let json: Buffer | undefined
     const { index, term } = { index: file.index, term: file.term }
     const inner = new FieldReader(data)

@@ -4,6 +4,7 @@
  * that; leases that the program names are none of the target's, and how many there are is said.
  */
 import type { Clock } from '../../clock.js'
+import { plural } from '../../transfer/plural.js'
 import { compareKeys, StoreError, type Entry, type Finding, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import type { Etcd2Store } from './store.js'
 import { transform } from './transformer.js'
@@ -47,7 +48,7 @@ export class TransformedStore implements Store {
   async preflight(): Promise<readonly Finding[]> {
     const findings = [...(await this.inner.preflight())]
     if (this.#leased > 0)
-      findings.push({ code: 'leases', level: 'warning', message: `${this.program} names leases for ${this.#leased} keys; there are no such leases; only keys that have the name of a v2 key expire with it` })
+      findings.push({ code: 'leases', level: 'warning', message: `${this.program} names leases for ${this.#leased} ${plural(this.#leased, 'key')}; there are no such leases; only keys that have the name of a v2 key expire with it` })
     return findings
   }
 

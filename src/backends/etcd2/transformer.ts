@@ -13,6 +13,7 @@ import { isUtf8 } from 'node:buffer'
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { plural } from '../../transfer/plural.js'
 import { StoreError } from '../../transfer/store.js'
 import { FieldReader, ProtobufError } from './protobuf.js'
 import { lossyText } from './snapshot.js'
@@ -58,7 +59,7 @@ export async function* transform(program: string, places: Iterable<V2Place>, opt
     await run.ended()
     const failure = await feeding
     if (failure !== undefined) throw new StoreError('refused', `transformer ${program} ended before it had read all nodes: ${failure.message}`, { cause: failure })
-    if (held.length > 0) throw new StoreError('refused', `transformer ${program} ended within a message (${held.length} bytes of it had come)`)
+    if (held.length > 0) throw new StoreError('refused', `transformer ${program} ended within a message (${held.length} ${plural(held.length, 'byte')} of it had come)`)
   } finally {
     run.stop()
   }

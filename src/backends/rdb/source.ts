@@ -11,6 +11,7 @@ import { readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { RdbError } from '../../../protocol/rdb/error.js'
 import { RdbFileReader, acceptsKnownFiles, type RdbRecord } from '../../../protocol/rdb/file-reader.js'
+import { plural } from '../../transfer/plural.js'
 import { EntryError, StoreError, nameOf, type Entry, type Finding, type KeyRef } from '../../transfer/store.js'
 import { payloadOfBody } from './values.js'
 
@@ -87,7 +88,7 @@ export class RdbSource {
     } catch (error) {
       // What was whole is told before the damage is.
       if (page.length > 0) yield page
-      if (error instanceof DamageError && error.fault === 'corrupt') throw new StoreError('corrupt', `${error.message}; ${count} keys were read up to there`, { cause: error.cause })
+      if (error instanceof DamageError && error.fault === 'corrupt') throw new StoreError('corrupt', `${error.message}; ${count} ${plural(count, 'key was', 'keys were')} read up to there`, { cause: error.cause })
       throw error
     }
     this.keys = count
@@ -114,11 +115,11 @@ export class RdbSource {
     const writer = ['valkey-ver', 'redis-ver'].flatMap((name) => (aux.has(name) ? [`${name.split('-')[0]} ${aux.get(name)}`] : []))[0]
     const savedAt = Number(aux.get('ctime'))
     const saved = Number.isSafeInteger(savedAt) && savedAt > 0 ? `, saved ${new Date(savedAt * 1000).toISOString()}` : ''
-    const findings: Finding[] = [{ code: 'rdb-file', level: 'info', message: `${this.label}: RDB version ${version}${writer === undefined ? '' : `, written by ${writer}`}${saved}, ${this.size} bytes` }]
+    const findings: Finding[] = [{ code: 'rdb-file', level: 'info', message: `${this.label}: RDB version ${version}${writer === undefined ? '' : `, written by ${writer}`}${saved}, ${this.size} ${plural(this.size, 'byte')}` }]
     if (functions > 0)
-      findings.push({ code: 'functions-not-copied', level: 'warning', message: `${this.label} holds ${functions} function ${functions === 1 ? 'library' : 'libraries'}, which are not copied; move them with FUNCTION DUMP and FUNCTION RESTORE` })
+      findings.push({ code: 'functions-not-copied', level: 'warning', message: `${this.label} holds ${functions} function ${plural(functions, 'library, which is not copied; move it', 'libraries, which are not copied; move them')} with FUNCTION DUMP and FUNCTION RESTORE` })
     if (modules > 0)
-      findings.push({ code: 'module-data-not-copied', level: 'warning', message: `${this.label} holds data of ${modules} ${modules === 1 ? 'module' : 'modules'} beside its keys, which is not copied` })
+      findings.push({ code: 'module-data-not-copied', level: 'warning', message: `${this.label} holds data of ${modules} ${plural(modules, 'module')} beside its keys, which is not copied` })
     return findings
   }
 

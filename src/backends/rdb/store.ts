@@ -7,6 +7,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { plural } from '../../transfer/plural.js'
 import { StoreError, type Entry, type EntryError, type Finding, type KeyRef, type Store, type StoreAccess, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import { RdbSink } from './sink.js'
 import { RECORD_BYTES_MAX, RdbSource } from './source.js'
@@ -52,7 +53,7 @@ export class RdbStore implements Store {
     if (access === 'read') return this.openSource().preflight()
     const existing = await stat(this.path).catch(() => undefined)
     if (existing === undefined) return []
-    return [{ code: 'rdb-replaced', level: 'warning', message: `${this.label} exists (${existing.size} bytes, of ${existing.mtime.toISOString()}) and is replaced as a whole when the copy is complete` }]
+    return [{ code: 'rdb-replaced', level: 'warning', message: `${this.label} exists (${existing.size} ${plural(existing.size, 'byte')}, of ${existing.mtime.toISOString()}) and is replaced as a whole when the copy is complete` }]
   }
 
   count(): Promise<number | undefined> {

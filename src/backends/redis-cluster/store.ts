@@ -6,6 +6,7 @@
  *       \-- MOVED: the map is corrected; ASK: once more, there, with ASKING; node gone: the map is asked for again
  */
 import { slotOf } from '../../../protocol/crc16.js'
+import { plural } from '../../transfer/plural.js'
 import { EntryError, StoreError, type ConflictPolicy, type Entry, type Finding, type KeyRef, type Store, type StoreAccess, type WriteOutcome } from '../../transfer/store.js'
 import type { Backend, StoreOptions } from '../backend.js'
 import { ServerBusy, isPassing, pause, type Connections } from '../redis-protocol/connections.js'
@@ -77,7 +78,7 @@ class ClusterStore implements Store {
     await this.#topology.refresh()
     const findings: Finding[] = []
     const { uncovered } = this.#topology
-    if (uncovered > 0) findings.push({ code: 'cluster-slots-missing', level: 'error', message: `${uncovered} slots of ${this.label} have no node; repair the cluster (redis-cli --cluster check)` })
+    if (uncovered > 0) findings.push({ code: 'cluster-slots-missing', level: 'error', message: `${uncovered} ${plural(uncovered, 'slot')} of ${this.label} ${plural(uncovered, 'has', 'have')} no node; repair the cluster (redis-cli --cluster check)` })
     if ((await openSlots(this.#topology)) > 0) findings.push({ code: 'cluster-slots-moving', level: 'warning', message: `slots of ${this.label} are being moved; it is slower, and large values may be refused, until that is over` })
     const perNode = await this.#eachPrimary((node) => node.run(0, async (connection) => findingsOf(connection, node.label, access, await keysOf(connection.call(['DBSIZE'])), this.#reader.expiryCommand)))
     return [...findings, ...perNode.flat()]

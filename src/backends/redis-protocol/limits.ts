@@ -1,4 +1,5 @@
 /** What a server says of its limits, its memory and its role: asked once, before anything is written. */
+import { plural } from '../../transfer/plural.js'
 import type { Finding, StoreAccess } from '../../transfer/store.js'
 import type { Connection } from './connection.js'
 import type { ExpiryCommand } from './dump-batch.js'
@@ -56,7 +57,7 @@ export async function findingsOf(connection: Connection, label: string, access: 
     }
     return findings
   }
-  if (keys > 0) find('target-not-empty', 'info', `${label} has ${keys} keys already`)
+  if (keys > 0) find('target-not-empty', 'info', `${label} has ${keys} ${plural(keys, 'key')} already`)
   const info = await connection.call(['INFO'])
   const fields = Buffer.isBuffer(info) ? info.latin1Slice() : ''
   const field = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(fields)?.[1]

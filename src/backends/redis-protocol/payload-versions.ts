@@ -11,6 +11,7 @@ import { decode } from '../../../protocol/rdb/decode.js'
 import { encodePayload } from '../../../protocol/rdb/encode.js'
 import { FOOTER_BYTES, TYPE, checkFooter, footerVersion } from '../../../protocol/rdb/payload.js'
 import type { Value } from '../../../protocol/rdb/value.js'
+import { plural } from '../../transfer/plural.js'
 import { EntryError, type Entry } from '../../transfer/store.js'
 
 /** Versions we can write: those that carry field expiries first, for what has some. */
@@ -33,7 +34,7 @@ export class PayloadVersions {
   payloadFor(entry: Entry): Buffer | EntryError {
     if (entry.form === 'raw') return encodePayload({ type: 'string', bytes: entry.value }, { version: STRING_VERSION, compressed: false })
     const { value } = entry
-    if (value.length < FOOTER_BYTES + 2) return new EntryError('corrupt', `its payload is only ${value.length} bytes long`)
+    if (value.length < FOOTER_BYTES + 2) return new EntryError('corrupt', `its payload is only ${value.length} ${plural(value.length, 'byte')} long`)
     if (this.#refused.size === 0 || !this.#refused.has(footerVersion(value, value.length))) return value
     return this.#converted(value)
   }
