@@ -71,7 +71,7 @@ function readItem(cursor: Cursor): ConfigItem {
     if (cursor.next === '"') keys.push({ text: readText(cursor), position })
     else {
       const word = cursor.match(WORD)
-      if (word === '') cursor.fail(keys.length === 0 ? 'the name of a setting or block' : keys.length === 1 ? '\'=\', a label in quotes or \'{\'' : 'another label or \'{\'')
+      if (word === '') return failAfter(cursor, keys)
       keys.push({ text: word, position })
     }
     skipLineBlank(cursor)
@@ -82,6 +82,15 @@ function readItem(cursor: Cursor): ConfigItem {
     skipLineBlank(cursor)
     return { keys, value: readValue(cursor) }
   }
+}
+
+/** No further key is here, nor what would end them. */
+function failAfter(cursor: Cursor, keys: readonly ConfigKey[]): never {
+  if (keys.length === 0) cursor.fail('the name of a setting or block')
+  if (keys.length === 1) cursor.fail('\'=\', a label in quotes or \'{\'')
+  if (keys.length > 2) cursor.fail('another label or \'{\'')
+  // `path "/x"`: more likely a value than a label.
+  cursor.fail('\'=\' before this value (or, where it is the label of a block, \'{\' behind it)', 'neither', keys[1].position)
 }
 
 /** Behind a setting comes a new line, a comma, or what closes what it stands in. */
