@@ -370,7 +370,7 @@ t.test('rates are those of the last seconds', async (t) => {
 
 const summary = (counts: Partial<Record<Outcome, number>>, more: Partial<Report> = {}): Report => ({
   counts: { ...(Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>), ...counts },
-  keys: Object.values(counts).reduce((a, b) => a + b, 0), bytes: 5_000_000, elapsedMs: 2500, samples: {}, interrupted: false, watermark: undefined, ...more,
+  keys: Object.values(counts).reduce((a, b) => a + b, 0), bytes: 5_000_000, elapsedMs: 2500, samples: {}, interrupted: false, failed: false, watermark: undefined, ...more,
 })
 
 t.test('a terminal: drawn at most ten times a second, lines above, nothing left at the end', async (t) => {

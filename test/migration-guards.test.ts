@@ -548,6 +548,20 @@ t.test('folders where none can be made: told, not tried for ever', { skip: exist
   t.ok(existsSync(path.join(folder, 'new/state')))
 })
 
+t.test('a damaged file ends with the table of what was copied before the damage', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target, rdb, aof] = ['source', 'target', 'dump.rdb', 'commands.aof'].map((name) => path.join(folder, name))
+  vaultFolder(source, 5)
+  t.match(await start([`file:${source}`, `rdb:${rdb}`]), { status: 0 })
+  writeFileSync(rdb, readFileSync(rdb).subarray(0, -12))
+  const words = ['--unordered', '--batch=2', `rdb:${rdb}`, `file:${target}`]
+  const table = /^Stopped after 4 keys\. 4 keys copied, .*\n {2}written +4\n$/
+  t.match(await start(words), { status: 2, out: table, err: /is damaged in the record at byte \d+: .*; 4 keys were read up to there\nWhat was copied stays/ })
+  t.match(JSON.parse((await start(['--log-format=json', ...words])).err.split('\n').filter((line) => line.startsWith('{')).at(-1) ?? ''), { keys: 4, written: 4, failed: true })
+  writeFileSync(aof, '*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$5\r\nLPUSH\r\n$1\r\na\r\n')
+  t.match(await start([`aof:${aof}`, `file:${target}`]), { status: 2, out: /^$/, err: /byte 27: lpush failed.*; 1 command was applied up to there, and nothing is copied\n$/ })
+})
+
 t.test('some keys not copied: status 8, their reasons, the command that goes on; a line a key in the JSON log', async (t) => {
   const folder = temporaryFolder(t)
   const [source, target] = [path.join(folder, 'source'), path.join(folder, 'target')]

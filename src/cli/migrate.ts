@@ -97,6 +97,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     display.report(result.report)
     return conclude(flags, result, command, display)
   } catch (error) {
+    if (error instanceof TransferError && error.report !== undefined) display.report(error.report)
     display.close()
     return explain(error, stop.signal.aborted, verb, migration.isCopying && !isDry(flags) ? command : undefined)
   } finally {

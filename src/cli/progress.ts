@@ -188,14 +188,15 @@ export function progressLine(progress: Progress, rates: Pick<RecentRates, 'keysP
 
 /** What came out, for people. */
 export function reportTable(report: Report, isDryRun: boolean, isColoured: boolean): string {
-  const { counts, samples, elapsedMs, bytes, keys, interrupted } = report
+  const { counts, samples, elapsedMs, bytes, keys, interrupted, failed } = report
   const seconds = Math.max(0.001, elapsedMs / 1000)
   const [bold, red, plain] = isColoured ? ['\x1b[1m', '\x1b[31m', '\x1b[0m'] : ['', '', '']
   const copied = COPIED.reduce((sum, outcome) => sum + counts[outcome], 0)
-  // Of an interrupted run the number of keys is how many it came to, not how many there are.
-  const of = interrupted ? '' : ` of ${countText(keys)}`
+  // Of a run that was not through the number of keys is how many it came to, not how many there are.
+  const end = interrupted ? 'Interrupted' : failed ? 'Stopped' : undefined
+  const of = end !== undefined ? '' : ` of ${countText(keys)}`
   const title = isDryRun ? `Dry run: ${keysText(copied)}${of} would be copied` : `${keysText(copied)}${of} copied`
-  const lines = [`${bold}${interrupted ? `Interrupted after ${keysText(keys)}. ` : ''}${title}${plain}, ${bytesText(bytes)} in ${durationText(elapsedMs)} (${countText(keys / seconds)} keys/s, ${bytesText(bytes / seconds)}/s)`]
+  const lines = [`${bold}${end === undefined ? '' : `${end} after ${keysText(keys)}. `}${title}${plain}, ${bytesText(bytes)} in ${durationText(elapsedMs)} (${countText(keys / seconds)} keys/s, ${bytesText(bytes / seconds)}/s)`]
   const shown = OUTCOMES.filter((outcome) => counts[outcome] > 0)
   const digits = Math.max(...shown.map((outcome) => countText(counts[outcome]).length), 0)
   for (const outcome of shown) {
@@ -211,9 +212,9 @@ export function reportTable(report: Report, isDryRun: boolean, isColoured: boole
   return `${lines.join('\n')}\n`
 }
 
-function reportPairs({ counts, keys, bytes, elapsedMs, interrupted, watermark }: Report): LogPairs {
+function reportPairs({ counts, keys, bytes, elapsedMs, interrupted, failed, watermark }: Report): LogPairs {
   return {
-    keys, bytes, elapsed_ms: Math.round(elapsedMs), interrupted, watermark: watermark === undefined ? undefined : keyText(watermark.key),
+    keys, bytes, elapsed_ms: Math.round(elapsedMs), interrupted, failed: failed ? true : undefined, watermark: watermark === undefined ? undefined : keyText(watermark.key),
     ...Object.fromEntries(OUTCOMES.map((outcome) => [outcome.replace('-', '_'), counts[outcome] === 0 ? undefined : counts[outcome]])),
   }
 }

@@ -42,7 +42,12 @@ export class AofStore implements Store {
     const files = aofFiles(this.label, this.path)
     const engine = this.newEngine()
     const loader = new AofLoader(this.label, engine)
-    await loader.load(files)
+    try {
+      await loader.load(files)
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault !== 'corrupt') throw error
+      throw new StoreError('corrupt', `${error.message}; ${loader.commands} ${plural(loader.commands, 'command was', 'commands were')} applied up to there, and nothing is copied`, { cause: error.cause })
+    }
     this.engine = engine
     this.loader = loader
   }

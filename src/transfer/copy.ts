@@ -68,6 +68,9 @@ export interface CopyOptions extends Choice {
 
 /** One side of a transfer failed; `cause` is its StoreError, whose message is the whole story. */
 export class TransferError extends Error {
+  /** How far a copy had come, when it was one that failed. */
+  report: Report | undefined
+
   constructor(
     readonly side: 'source' | 'target',
     override readonly cause: StoreError,
@@ -153,8 +156,9 @@ export class Copy {
     }
     while (this.#active > 0) await this.#batchEnded()
     this.#tell(true)
-    if (this.#failed) throw this.#failure
-    return this.report()
+    if (!this.#failed) return this.report()
+    if (this.#failure instanceof TransferError) this.#failure.report = this.report()
+    throw this.#failure
   }
 
   /** How it stands, or ended. */
@@ -162,7 +166,7 @@ export class Copy {
     const interrupted = this.options.signal?.aborted === true
     return {
       counts: this.#counts, keys: this.#keys, bytes: this.#bytes, elapsedMs: monotonicMs() - this.#startedMs,
-      samples: this.#samples, interrupted, watermark: interrupted || this.#failed ? this.#watermark : undefined,
+      samples: this.#samples, interrupted, failed: this.#failed, watermark: interrupted || this.#failed ? this.#watermark : undefined,
     }
   }
 

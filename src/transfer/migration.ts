@@ -373,7 +373,13 @@ export class Migration {
     }
     const created = await new Copy(this.source, this.target, { ...options, conflict: 'error' }).run(planned('created'))
     if (created.interrupted) return created
-    const overwritten = await new Copy(this.source, this.target, {
+    const both = (overwritten: Report): Report => ({
+      ...overwritten,
+      counts: Object.fromEntries(OUTCOMES.map((name) => [name, created.counts[name] + overwritten.counts[name]])) as Record<Outcome, number>,
+      keys: created.keys + overwritten.keys, bytes: created.bytes + overwritten.bytes,
+      elapsedMs: created.elapsedMs + overwritten.elapsedMs, samples: bothSamples(created.samples, overwritten.samples),
+    })
+    return new Copy(this.source, this.target, {
       ...options, conflict: 'replace', compareFirst: true,
       keeps: (entry, old) => {
         const print = had.get(nameOf(entry))
@@ -386,12 +392,10 @@ export class Migration {
           options.listener?.key?.(ref, outcome, reason)
         },
       },
-    }).run(planned('overwritten'))
-    const counts = Object.fromEntries(OUTCOMES.map((name) => [name, created.counts[name] + overwritten.counts[name]])) as Record<Outcome, number>
-    return {
-      ...overwritten, counts, keys: created.keys + overwritten.keys, bytes: created.bytes + overwritten.bytes,
-      elapsedMs: created.elapsedMs + overwritten.elapsedMs, samples: bothSamples(created.samples, overwritten.samples),
-    }
+    }).run(planned('overwritten')).then(both, (error: unknown) => {
+      if (error instanceof TransferError && error.report !== undefined) error.report = both(error.report)
+      throw error
+    })
   }
 
   // ---- comparing ----

@@ -60,6 +60,8 @@ export interface Report {
   readonly samples: Readonly<Partial<Record<Outcome, readonly { readonly ref: KeyRef; readonly reason: string }[]>>>
   /** It was told to stop before it was through. */
   readonly interrupted: boolean
+  /** A store could not go on before it was through. */
+  readonly failed: boolean
   /** Everything up to this key is done; undefined when nothing is, or all is. */
   readonly watermark: KeyRef | undefined
 }
