@@ -434,7 +434,8 @@ t.test('a transformer program, as etcdctl runs one', async (t) => {
     writeFileSync(file, `#!${process.execPath}\n${code}`, { mode: 0o755 })
     return file
   }
-  const options = { includeHidden: false, nowMs: THEN_MS, idleMs: 20_000 }
+  const untold: string[] = []
+  const options = { includeHidden: false, nowMs: THEN_MS, idleMs: 20_000, onUntold: (key: Buffer, what: string) => void untold.push(`${keyText(key)} ${what}`) }
   const run = async (file: string, idleMs = options.idleMs): Promise<string[]> => {
     const keys: string[] = []
     for await (const { key, value, lease } of transform(file, store.places(), { ...options, idleMs })) keys.push(`${key.toString('latin1')}=${value.toString('latin1').slice(0, 20)} ${lease}`)
@@ -448,14 +449,14 @@ t.test('a transformer program, as etcdctl runs one', async (t) => {
       const bytes = (n, b) => Buffer.concat([Buffer.from([n * 8 + 2]), varint(b.length), b])
       for (const node of JSON.parse('[' + text.replaceAll('}{', '},{') + ']')) {
         if (node.dir) continue
-        const value = node.valueBase64 ? Buffer.from(node.valueBase64, 'base64') : Buffer.from(node.value)
-        const kv = Buffer.concat([bytes(1, Buffer.from(node.key)), Buffer.from([16, node.createdIndex]), bytes(5, value), Buffer.from([48, node.ttl > 0 ? 9 : 0])])
+        const kv = Buffer.concat([bytes(1, Buffer.from(node.key)), Buffer.from([16, node.createdIndex]), bytes(5, Buffer.from(node.value)), Buffer.from([48, node.ttl > 0 ? 9 : 0])])
         const head = Buffer.alloc(8); head.writeBigInt64LE(BigInt(kv.length))
         process.stdout.write(head); process.stdout.write(kv)
       }
     })`)
   const keys = await run(good)
-  const ours = [...(await entriesOf(store))].map(([key, { value }]) => `${key}=${value.toString('latin1').slice(0, 20)} ${key === '/ttl/long' ? 9 : 0}`)
+  t.same(untold, ['/bin value'], 'a value that is no text is not given as one')
+  const ours = [...(await entriesOf(store))].filter(([key]) => key !== '/bin').map(([key, { value }]) => `${key}=${value.toString('latin1').slice(0, 20)} ${key === '/ttl/long' ? 9 : 0}`)
   t.same(keys.sort(), ours.sort())
   await t.rejects(run(path.join(folder, 'none')), { fault: 'missing', message: /can not be run/ })
   await t.rejects(run(program('bad', 'process.stderr.write("no such thing"); process.exit(3)')), { fault: 'refused', message: /ended with code 3: no such thing/ })
@@ -463,6 +464,31 @@ t.test('a transformer program, as etcdctl runs one', async (t) => {
   await t.rejects(run(program('huge', 'process.stdout.write(Buffer.alloc(8, 0x7f)); process.stdin.resume()')), { fault: 'refused', message: /announces a message of \d+ bytes/ })
   await t.rejects(run(program('junk', 'process.stdout.write(Buffer.from([2, 0, 0, 0, 0, 0, 0, 0, 0x0a, 99])); process.stdin.resume()')), { fault: 'refused', message: /no KeyValue/ })
   await t.rejects(run(program('sleep', 'setInterval(() => {}, 1000)'), 300), { fault: 'refused', message: /did nothing for 300 ms/ })
+})
+
+t.test('what is no text does not come damaged from a transformer: it is an error of its key', async (t) => {
+  const wal = new WalWriter()
+  t.teardown(() => rmSync(wal.folder, { recursive: true, force: true }))
+  for (const [key, value] of [['/text', '\ufffd'], ['/bytes', Buffer.from([0xff])], ['/\xfe', 'x'], ['/\xfedir/key', 'x']] as const) wal.put(key, value)
+  wal.commit()
+  wal.save()
+  // One key of each file node, called as it is: a head, the key and the value, all shorter than 128 bytes.
+  const program = path.join(wal.folder, 'program')
+  writeFileSync(program, `#!${process.execPath}
+    let text = ''
+    process.stdin.setEncoding('utf8').on('data', (chunk) => { text += chunk }).on('end', () => {
+      for (const { key, value, dir } of JSON.parse('[' + text.replaceAll('}{', '},{') + ']')) {
+        if (dir) continue
+        const [name, content] = [Buffer.from(key), Buffer.from(value)]
+        process.stdout.write(Buffer.concat([Buffer.from([name.length + content.length + 4, 0, 0, 0, 0, 0, 0, 0, 10, name.length]), name, Buffer.from([42, content.length]), content]))
+      }
+    })`, { mode: 0o755 })
+  const store = await opened(t, etcd2.create({ data_dir: wal.folder, transformer: program }), 'read')
+  const keys: KeyRef[] = []
+  for await (const page of store.list(undefined)) keys.push(...page)
+  const found = (await store.read(keys)).map((entry, i) => `${keyText(keys[i].key)}: ${entry instanceof EntryError ? `${entry.code} ${entry.message.split(',')[0]}` : entry?.value.toString()}`)
+  t.same(found, ['/bytes: unsupported its value is not UTF-8', '/text: \ufffd', '"/\\xfe": unsupported its name is not UTF-8', '"/\\xfedir/key": unsupported its name is not UTF-8'])
+  t.equal(await store.count?.(), 4)
 })
 
 /** What the v2 API of a server is told to do: `PUT /path?query body`. */

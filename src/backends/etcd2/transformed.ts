@@ -1,11 +1,12 @@
 /**
  * The keys that a transformer program makes of a v2 store, as a source: the program runs once, at `open`, and what it
- * answers is kept in order. Of a key it gives twice the last counts. A key that has the name of a v2 key expires with
+ * answers is kept in order. Of a key it gives twice the last counts. A v2 key that the program could only be given damaged
+ * is listed too, and reading it is an error. A key that has the name of a v2 key expires with
  * that; leases that the program names are none of the target's, and how many there are is said.
  */
 import type { Clock } from '../../clock.js'
 import { plural } from '../../transfer/plural.js'
-import { compareKeys, StoreError, type Entry, type Finding, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
+import { compareKeys, EntryError, StoreError, type Entry, type Finding, type KeyRef, type Store, type StoreTraits, type WriteOutcome } from '../../transfer/store.js'
 import type { Etcd2Store } from './store.js'
 import { transform } from './transformer.js'
 
@@ -16,7 +17,7 @@ const IDLE_MS = 30_000
 export class TransformedStore implements Store {
   readonly label: string
   readonly traits: StoreTraits
-  #entries: Entry[] = []
+  #keys: { readonly ref: KeyRef; readonly entry: Entry | EntryError }[] = []
   #leased = 0
 
   constructor(
@@ -30,18 +31,24 @@ export class TransformedStore implements Store {
 
   async open(): Promise<void> {
     await this.inner.open('read')
-    const found = new Map<string, Entry>()
+    const found = new Map<string, { ref: KeyRef; entry: Entry | EntryError }>()
+    const untold: [Buffer, EntryError][] = []
     this.#leased = 0
-    const options = { includeHidden: this.inner.rules.includeHidden, nowMs: this.clock.refresh(), idleMs: IDLE_MS }
+    const options = {
+      includeHidden: this.inner.rules.includeHidden, nowMs: this.clock.refresh(), idleMs: IDLE_MS,
+      onUntold: (key: Buffer, what: string) => void untold.push([key, new EntryError('unsupported', `its ${what} is not UTF-8, and ${this.program} is told of keys in JSON, which has only text; copied without the transformer it stays as it is`)]),
+    }
     for await (const { key, value, lease } of transform(this.program, this.inner.places(), options)) {
       if (lease !== 0n) this.#leased++
-      found.set(key.latin1Slice(), { db: 0, key, form: 'raw', value, expiresAtMs: this.inner.find(key)?.expiresAtMs })
+      const ref = { db: 0, key }
+      found.set(key.latin1Slice(), { ref, entry: { ...ref, form: 'raw', value, expiresAtMs: this.inner.find(key)?.expiresAtMs } })
     }
-    this.#entries = [...found.values()].sort(compareKeys)
+    for (const [key, entry] of untold) found.set(key.latin1Slice(), { ref: { db: 0, key }, entry })
+    this.#keys = [...found.values()].sort((a, b) => compareKeys(a.ref, b.ref))
   }
 
   async close(): Promise<void> {
-    this.#entries = []
+    this.#keys = []
     await this.inner.close()
   }
 
@@ -53,28 +60,28 @@ export class TransformedStore implements Store {
   }
 
   count(): Promise<number> {
-    return Promise.resolve(this.#entries.length)
+    return Promise.resolve(this.#keys.length)
   }
 
   async *list(from: KeyRef | undefined): AsyncGenerator<readonly KeyRef[]> {
-    for (let at = from === undefined ? 0 : this.#placeOf(from); at < this.#entries.length; at += PAGE_KEYS)
-      yield this.#entries.slice(at, at + PAGE_KEYS).map(({ db, key }) => ({ db, key }))
+    for (let at = from === undefined ? 0 : this.#placeOf(from); at < this.#keys.length; at += PAGE_KEYS)
+      yield this.#keys.slice(at, at + PAGE_KEYS).map(({ ref }) => ref)
   }
 
-  read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+  read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
     return Promise.resolve(keys.map((ref) => {
-      const found: Entry | undefined = this.#entries[this.#placeOf(ref)]
-      return found !== undefined && compareKeys(found, ref) === 0 ? found : undefined
+      const found = this.#keys.at(this.#placeOf(ref))
+      return found !== undefined && compareKeys(found.ref, ref) === 0 ? found.entry : undefined
     }))
   }
 
   /** Where a key is, or would be. */
   #placeOf(ref: KeyRef): number {
     let low = 0
-    let high = this.#entries.length
+    let high = this.#keys.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (compareKeys(this.#entries[middle], ref) < 0) low = middle + 1
+      if (compareKeys(this.#keys[middle].ref, ref) < 0) low = middle + 1
       else high = middle
     }
     return low

@@ -5,8 +5,8 @@
  *                  { key, value, dir, expiration, ttl, modifiedIndex, createdIndex }
  *     its stdout:  per key [int64 little-endian: length][KeyValue: 1 key, 2 create and 3 mod revision, 4 version, 5 value, 6 lease]
  *
- * JSON has no bytes: a value that is not UTF-8 comes with U+FFFD in it, as etcdctl gives it, and with all its bytes as
- * `valueBase64`. Expired nodes are not given. Input and output flow at once, bounded by the pipes; a program that does
+ * JSON has no bytes, and etcdctl gives U+FFFD for what is not UTF-8: here such nodes are not given to the program but told
+ * to `onUntold`, so that none comes back damaged. Expired nodes are not given either. Input and output flow at once, bounded by the pipes; a program that does
  * nothing for the time-out is ended, and so is one that is not needed any more.
  */
 import { isUtf8 } from 'node:buffer'
@@ -16,7 +16,6 @@ import { pipeline } from 'node:stream/promises'
 import { plural } from '../../transfer/plural.js'
 import { StoreError } from '../../transfer/store.js'
 import { FieldReader, ProtobufError } from './protobuf.js'
-import { lossyText } from './snapshot.js'
 import type { V2Place } from './v2-store.js'
 
 /** A key as the program wants it. */
@@ -32,6 +31,8 @@ export interface TransformOptions {
   readonly nowMs: number
   /** How long the program may neither read nor write. */
   readonly idleMs: number
+  /** Told of each key that the program is not given, and what of it is not UTF-8. */
+  readonly onUntold: (key: Buffer, what: 'name' | 'value') => void
 }
 
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -106,16 +107,21 @@ class Run {
 }
 
 /** The nodes as JSON, in chunks. */
-function* jsonOf(places: Iterable<V2Place>, { includeHidden, nowMs }: TransformOptions, progress: () => void): Generator<string, void> {
+function* jsonOf(places: Iterable<V2Place>, { includeHidden, nowMs, onUntold }: TransformOptions, progress: () => void): Generator<string, void> {
   const nowNs = BigInt(Math.floor(nowMs)) * 1000000n
   let chunk = ''
   for (const { path, node, expiresNs, isHidden } of places) {
     if ((isHidden && !includeHidden) || (expiresNs !== undefined && expiresNs <= nowNs)) continue
     const isDirectory = node.children !== undefined
+    const [key, value] = [path, node.value].map((text) => Buffer.from(text, 'latin1'))
+    const untold = !isUtf8(key) ? 'name' : !isDirectory && !isUtf8(value) ? 'value' : undefined
+    if (untold !== undefined) {
+      if (!isDirectory) onUntold(key, untold)
+      continue
+    }
     chunk += JSON.stringify({
-      key: path === '' ? '/' : lossyText(path),
-      ...(isDirectory ? { dir: true } : { value: lossyText(node.value) }),
-      ...(isDirectory || isUtf8(Buffer.from(node.value, 'latin1')) ? {} : { valueBase64: Buffer.from(node.value, 'latin1').toString('base64') }),
+      key: path === '' ? '/' : key.toString(),
+      ...(isDirectory ? { dir: true } : { value: value.toString() }),
       ...(node.expiresNs === undefined ? {} : { expiration: timeOf(node.expiresNs), ttl: Number((node.expiresNs - nowNs + 999999999n) / 1000000000n) }),
       modifiedIndex: node.modifiedIndex,
       createdIndex: node.createdIndex,
