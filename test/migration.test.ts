@@ -177,6 +177,30 @@ t.test('conflict policies: what is there, what becomes of it, what is counted', 
   }
 })
 
+t.test('a plan is in the order of its keys, in whatever order batches end', async (t) => {
+  const folder = temporaryFolder(t)
+  const source = await filled(500)
+  const inner = new MemoryStore(undefined, false)
+  await inner.write([entry('key:000007', 'value 7'), entry('key:000123', 'other')], 'replace')
+  const chance = new Chance(SEED)
+  const trouble: Trouble = {
+    async before() {
+      for (let hops = chance.below(12); hops > 0; hops--) await new Promise((done) => { setImmediate(done) })
+    },
+  }
+  // Some would not be taken: the order does not end with the first of them.
+  const [from, to] = [new TroubledStore(source, trouble), new TroubledStore(inner, trouble, { valueBytesMax: 8 })]
+  for (const [name, rename] of [['plain', undefined], ['renamed', ({ db, key }: KeyRef): KeyRef => ({ db, key: Buffer.from(`new:${key.toString()}`) })]] as const) {
+    const planFile = path.join(folder, name)
+    await migration(from, to, { conflict: 'replace', dryRun: true, planFile, choice: rename === undefined ? {} : { rename } }).run()
+    const [, ...lines] = readFileSync(planFile, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { key: string; outcome: string })
+    const names = lines.filter(({ outcome }) => outcome === 'created').map(({ key }) => Buffer.from(key, 'base64').toString())
+    t.same(names, [...names].sort(), name)
+    t.equal(lines.length, 500)
+    if (rename === undefined) t.same(lines.map(({ key }) => Buffer.from(key, 'base64').toString()), [...await contentOf(source)].map((line) => line.slice(2, 12)))
+  }
+})
+
 t.test('a plan says what would be written, and is followed to the letter', async (t) => {
   const folder = temporaryFolder(t)
   const source = new MemoryStore(undefined, false)

@@ -57,6 +57,8 @@ export interface CopyOptions extends Choice {
    * Must be quick or keep the latest for later.
    */
   readonly onWatermark?: (mark: KeyRef) => void
+  /** Told the same whether keys could be copied or not. */
+  readonly onSettled?: (mark: KeyRef) => void
   readonly total?: number | undefined
   readonly listener?: Listener
   readonly signal?: AbortSignal
@@ -205,7 +207,10 @@ export class Copy {
       this.#watermark = mark
       moved = true
     }
-    if (moved && this.#errors === 0 && this.#watermark !== undefined) this.options.onWatermark?.(this.#watermark)
+    if (moved && this.#watermark !== undefined) {
+      this.options.onSettled?.(this.#watermark)
+      if (this.#errors === 0) this.options.onWatermark?.(this.#watermark)
+    }
     this.#last = last
     this.#tell(false)
   }

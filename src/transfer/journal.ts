@@ -10,6 +10,8 @@
  *     {"db":0,"key":"Zm9v","digest":"a3.."}                     was not there: undo removes it
  *     {"db":0,"key":"YmFy","form":"raw","value":"eA==","expiresAtMs":1764300000000,"digest":"a3.."}    was this
  *
+ * The records of a plan are in the order of their keys, as far as renaming keeps that order and HELD_RECORDS are enough.
+ *
  * `digest` (and `until`, an expiry time) in an undo log is of what was about to be written, so that undo can tell what was
  * changed since. An undo log is synced before the batch it describes is written. A line that was cut off by a crash belongs
  * to a batch that was never written, and is passed over. A run that goes on after another adds its own head and records;
@@ -19,7 +21,7 @@ import { createReadStream } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { Fingerprint } from './fingerprint.js'
 import type { Outcome } from './report.js'
-import { StoreError, type Entry, type KeyRef } from './store.js'
+import { compareKeys, StoreError, type Entry, type KeyRef } from './store.js'
 
 export interface JournalHead {
   readonly keyferry: 'plan' | 'undo'
@@ -56,9 +58,12 @@ interface Line {
 }
 
 const BUFFERED_BYTES = 65536
+/** So many records of a plan wait at most for those before them: batches end in any order. */
+const HELD_RECORDS = 100_000
 
 export class JournalWriter {
   #text = ''
+  #held: { readonly ref: KeyRef; readonly line: Line }[] = []
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
 
@@ -83,8 +88,16 @@ export class JournalWriter {
   }
 
   /** `had`: what the target has under the key. */
-  planned({ db, key }: KeyRef, outcome: Outcome, had?: Fingerprint): void {
-    this.#add({ db, key: key.toString('base64'), outcome, ...marks(had) })
+  planned(ref: KeyRef, outcome: Outcome, had?: Fingerprint): void {
+    this.#held.push({ ref, line: { db: ref.db, key: ref.key.toString('base64'), outcome, ...marks(had) } })
+    if (this.#held.length >= HELD_RECORDS) this.settled()
+  }
+
+  /** Whatever is up to this key has been planned: its records can be written, in order. Without a key: all that there are. */
+  settled(mark?: KeyRef): void {
+    this.#held.sort((a, b) => compareKeys(a.ref, b.ref))
+    const end = mark === undefined ? -1 : this.#held.findIndex(({ ref }) => compareKeys(ref, mark) > 0)
+    for (const { line } of this.#held.splice(0, end < 0 ? this.#held.length : end)) this.#add(line)
   }
 
   /** Notes pre-images and returns when they are on disk. */
@@ -121,6 +134,7 @@ export class JournalWriter {
   }
 
   async close(): Promise<void> {
+    this.settled()
     this.#flush()
     try {
       await this.#writing

@@ -314,6 +314,7 @@ export class Migration {
           for (const { entry, before } of batch)
             plan.planned(entry, before === undefined ? 'created' : 'overwritten', before === undefined ? undefined : this.forms.fingerprint(before))
         },
+        onSettled: (mark) => plan.settled(choice.rename?.(mark) ?? mark),
       }),
       ...(rate !== undefined && { rate }), signal: this.#signal, listener: told,
       onWatermark: (mark) => this.#checkpoint?.note(mark),
