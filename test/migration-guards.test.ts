@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { mock } from 'node:test'
@@ -503,6 +503,27 @@ t.test('a dry run into a file: it is taken as empty, for it is written anew', as
   t.notOk(existsSync(rdb))
   t.match(await start([`file:${source}`, `rdb:${rdb}`]), { status: 0 })
   t.match(await start(['--dry-run', `file:${source}`, `rdb:${rdb}`]), { status: 0, out: /created +5/, err: /rdb-replaced/ })
+})
+
+t.test('a store is not copied onto itself, whatever it is called, unless other names or databases keep the two apart', { skip: skipWithout('redis') }, async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, other] = [path.join(folder, 'source'), path.join(folder, 'other')]
+  vaultFolder(source, 3)
+  symlinkSync(source, other)
+  const refused = { status: 2, out: /^$/, err: /nothing was copied:\nsame-server: file:.*source and file:.*other are the same: keys would be copied over those that they come from/ }
+  t.match(await start([`file:${source}`, `file:${other}`]), refused)
+  t.match(await start(['--prefix-to=copy/', `file:${source}`, `file:${other}`]), refused, 'what is written would be listed in its turn')
+  t.match(await start(['--prefix-to=copy/', '--match=dir*', `file:${source}`, `file:${other}`]), { status: 0, out: /^3 keys of 3/ })
+  const peer = await startPeer('redis')
+  t.teardown(() => peer.stop())
+  await (await peer.client()).pipeline([['SET', 'a:1', '1'], ['SET', 'a:2', '2']])
+  const [here, there] = [`redis://127.0.0.1:${peer.port}`, `redis://localhost:${peer.port}`]
+  for (const words of [[], ['--dry-run'], ['--db=0'], ['--db=0:1,1:2'], ['--prefix-to=b:'], ['--prefix-from=a:', '--prefix-to=a:b:']])
+    t.match(await start([...words, here, there]), { status: 2, err: /same-server: .* or --db FROM:TO\n/ }, words.join(' '))
+  t.match(await start([`${here}/0`, there]), { status: 2, err: /same-server/ })
+  t.match(await start([`${here}/0`, `${there}/3`]), { status: 0, out: /written +2/ })
+  t.match(await start(['--db=0:1', here, there]), { status: 0, out: /written +2/ })
+  t.match(await start(['--db=0', '--prefix-from=a:', '--prefix-to=b:', here, there]), { status: 0, out: /written +2/ })
 })
 
 t.test('a dry run tells what the destination would not take, there or not', { skip: skipWithout('redis') }, async (t) => {

@@ -15,6 +15,7 @@ import t, { type Test } from 'tap'
 import { FileStore } from '../src/backends/file/store.js'
 import type { Entry } from '../src/transfer/store.js'
 import { Chance } from './fuzz/chance.js'
+import { start as run } from './migrations.js'
 import { startCluster, stopCluster } from './peers-cluster.js'
 import { skipWithoutEtcd, startEtcd } from './peers-etcd.js'
 import { skipWithoutSql, startSql } from './peers-sql.js'
@@ -108,6 +109,8 @@ t.test(`${KEYS} keys through every kind of store and back, seed ${SEED}`, { skip
       connection_url = "${stops[2]}"
     }`)
   for (let i = 1; i < stops.length; i++) await (i === 2 ? migrate(t, '-config', config) : migrate(t, '--verify=full', stops[i - 1], stops[i]))
+  for (const stop of stops.filter((url) => !url.startsWith('rdb:')))
+    t.match(await run([stop, stop]), { status: 2, out: /^$/, err: /nothing was copied:\nsame-server: source and destination are both / }, `onto itself: ${stop.replace(/:.*/s, '')}`)
   const want = await contentOf(first)
   const have = await contentOf(last)
   t.equal(have.size, KEYS)

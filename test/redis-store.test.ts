@@ -381,6 +381,7 @@ t.test('databases of a server that a cluster does not have', { skip: noRedis }, 
   for (const words of [[], ['--dry-run'], ['--db=2']]) t.match(await start([...words, `redis://${address}`, cluster]), refused, words.join(' '))
   t.match(await start(['--db=0', `redis://${address}`, cluster]), { status: 0, out: /written +1/ })
   t.match(await start(['--db=2:0', '--prefix-to=two:', '--verify=full', `redis://${address}/2`, cluster]), { status: 0, out: /written +1.*no difference/s })
+  t.match(await start([cluster, `redis-cluster://${nodes[1].address}`]), { status: 2, err: /nothing was copied:\nsame-server: redis-cluster:.* and redis-cluster:.* are the same: .* --prefix-to\n/ }, 'a cluster by another of its nodes')
   const file = path.join(folder, 'two.rdb')
   t.match(await start([`redis://${address}`, `rdb:${file}`]), { status: 0 })
   t.match(await start(['--dry-run', `rdb:${file}`, cluster]), { status: 8, out: /identical +1.*unsupported +1.*map database 2 to it/s })

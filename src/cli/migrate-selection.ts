@@ -33,9 +33,9 @@ export function selectionOf(flags: MigrateFlags): Selection {
   const databases = new Map(flags.databases.map(({ from, to }) => [from, to]))
   const from = flags.prefixFrom === undefined ? undefined : Buffer.from(flags.prefixFrom)
   const to = flags.prefixTo === undefined ? from : Buffer.from(flags.prefixTo)
-  const keepKey = ({ db, key }: KeyRef): boolean =>
-    (databases.size === 0 || databases.has(db)) && (from === undefined || startsWith(key, from)) &&
-    (match.length === 0 || fits(match, key)) && !fits(exclude, key)
+  const keepName = (key: Buffer): boolean =>
+    (from === undefined || startsWith(key, from)) && (match.length === 0 || fits(match, key)) && !fits(exclude, key)
+  const keepKey = ({ db, key }: KeyRef): boolean => (databases.size === 0 || databases.has(db)) && keepName(key)
   const renames = (from !== undefined && to !== undefined && !from.equals(to)) || (from === undefined && to !== undefined) || flags.databases.some((map) => map.from !== map.to)
   const backwards = new Map(flags.databases.map(({ from: source, to: target }) => [target, source]))
   const exchange = (ref: KeyRef, numbers: ReadonlyMap<number, number>, old: Buffer, fresh: Buffer): KeyRef => ({
@@ -44,11 +44,15 @@ export function selectionOf(flags: MigrateFlags): Selection {
   })
   const before = from ?? NOTHING
   const after = to ?? before
+  // Every new name begins like this one: where this one is not chosen, none is taken to be.
+  const isApart = (databases.size > 0 && ![...databases.values()].some((db) => databases.has(db))) ||
+    (!before.equals(after) && !keepName(after))
   return {
     choice: {
       ...((match.length > 0 || exclude.length > 0 || databases.size > 0 || from !== undefined) && { keepKey }),
       ...(flags.types.length > 0 && { keepEntry: (entry: Entry) => flags.types.includes(typeOf(entry)) }),
       ...(databases.size > 0 && { databaseOf: (db: number) => databases.get(db) }),
+      isApart,
       ...(renames && { rename: (ref: KeyRef) => exchange(ref, databases, before, after) }),
     },
     sourceName: renames ? (ref) => exchange(ref, backwards, after, before) : undefined,

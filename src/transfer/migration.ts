@@ -91,6 +91,8 @@ export class Migration {
   readonly #locks: Lock[] = []
   #checkpoint: Checkpoint | undefined
   #tookOver = false
+  /** Both ends are the same store. */
+  #isOneStore = false
   /** Whether it has come as far as that. */
   isCopying = false
   #lost: LockLostError | undefined
@@ -180,14 +182,14 @@ export class Migration {
     }
   }
 
-  /** The locks of both ends, as far as they can have one; a file that is both is locked once. */
+  /** The locks of both ends, as far as they can have one; what is both is locked once. */
   #lockPlaces(): ['source' | 'target', LockPlace][] {
     const { source, target, forms } = this
     const places: ['source' | 'target', LockPlace][] = []
     if (source.lockFile !== undefined) places.push(['source', filePlace(source.label, source.lockFile)])
     else if (source.traits.vaultLayout && source.traits.writable) places.push(['source', entryPlace(source, forms.bytesOf)])
     if (target.lockFile === undefined) {
-      if (this.#keepsState) places.push(['target', entryPlace(target, forms.bytesOf)])
+      if (this.#keepsState && (places.length === 0 || !this.#isOneStore)) places.push(['target', entryPlace(target, forms.bytesOf)])
     } else if (target.lockFile !== source.lockFile) places.push(['target', filePlace(target.label, target.lockFile)])
     return places
   }
@@ -245,10 +247,21 @@ export class Migration {
       ...(await this.#at('source', async () => (await this.source.preflight?.('read')) ?? [])),
       ...(await this.#at('target', async () => (await this.target.preflight?.('write')) ?? [])),
       ...(await this.#at('source', () => this.#databaseFindings())),
+      ...(await this.#sameFindings()),
     ]
     if (findings.some(({ level }) => level === 'error')) throw new PreflightError(findings)
     for (const { level, code, message } of findings) this.options.listener?.note?.(level === 'warning' ? 'warning' : 'info', `${code}: ${message}`)
     return findings
+  }
+
+  /** Whether keys would be written over those that they are copied from. */
+  async #sameFindings(): Promise<Finding[]> {
+    const { source, target, options: { choice } } = this
+    const own = await this.#at('source', async () => source.identity?.())
+    this.#isOneStore = own !== undefined && own === (await this.#at('target', async () => target.identity?.()))
+    if (!this.#isOneStore || choice.isApart === true) return []
+    const both = source.label === target.label ? `source and destination are both ${source.label}` : `${source.label} and ${target.label} are the same`
+    return [{ code: 'same-server', level: 'error', message: `${both}: keys would be copied over those that they come from. Name another destination, or keep the two apart with --prefix-from and --prefix-to${source.traits.databases ? ', or --db FROM:TO' : ''}` }]
   }
 
   /** Databases of the source for which the target has no place, where the source tells which it has. */

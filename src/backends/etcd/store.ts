@@ -122,6 +122,10 @@ export class EtcdStore implements Store {
     return found
   }
 
+  async identity(): Promise<string> {
+    return this.label
+  }
+
   async count(): Promise<number> {
     const { count = '0' } = await this.#call<RangeAnswer>('/kv/range', this.#wholeRange(undefined, '"count_only":true'), 'counting its keys')
     return Number(count)

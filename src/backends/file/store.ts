@@ -9,7 +9,7 @@
  * The other name begins with a dot, not with `_`: it is no key, neither here nor in Vault.
  */
 import { closeSync, constants, openSync, readFileSync, readSync, type Stats } from 'node:fs'
-import { access, link, mkdir, rmdir, stat, statfs, unlink } from 'node:fs/promises'
+import { access, link, mkdir, realpath, rmdir, stat, statfs, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { monotonicMs } from '../../clock.js'
@@ -85,6 +85,10 @@ export class FileStore implements Store {
 
   async close(): Promise<void> {
     this.#closed = true
+  }
+
+  async identity(): Promise<string | undefined> {
+    return realpath(this.folder).catch(() => undefined)
   }
 
   async preflight(mode: StoreAccess): Promise<Finding[]> {

@@ -155,6 +155,10 @@ export class MysqlStore implements Store {
     return findings
   }
 
+  async identity(): Promise<string> {
+    return this.label
+  }
+
   async count(): Promise<number | undefined> {
     const { database, table } = this.settings
     const rows = await this.#run(async (connection) =>

@@ -131,6 +131,12 @@ export class PostgresqlStore implements Store {
     return findings
   }
 
+  /** Tables of one name may be in several schemas, one per user. */
+  async identity(): Promise<string> {
+    const { rows } = await this.#run((client) => client.query<{ oid: number }>('select to_regclass($1)::oid as oid', [this.#table]))
+    return `${this.label} ${rows[0].oid}`
+  }
+
   async count(): Promise<number | undefined> {
     const { rows } = await this.#run((client) => client.query<{ about: number }>('select reltuples::float8 as about from pg_class where oid = to_regclass($1)', [this.#table]))
     // -1: never counted by the server.

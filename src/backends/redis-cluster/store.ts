@@ -84,6 +84,11 @@ class ClusterStore implements Store {
     return [...findings, ...perNode.flat()]
   }
 
+  /** The nodes that its keys are read from and written to. */
+  async identity(): Promise<string> {
+    return this.#topology.primaries().map(({ endpoint: { host, port } }) => `${host}:${port}`).sort().join()
+  }
+
   async count(): Promise<number> {
     const counts = await this.#eachPrimary((node) => node.run(0, (connection) => keysOf(connection.call(['DBSIZE']))))
     return counts.reduce((sum, keys) => sum + keys, 0)

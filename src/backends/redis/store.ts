@@ -67,6 +67,10 @@ class RedisStore implements Store {
     })
   }
 
+  async identity(): Promise<string> {
+    return this.#connections.facts.runId || this.label
+  }
+
   async count(): Promise<number> {
     return [...(await this.#counts()).values()].reduce((sum, keys) => sum + keys, 0)
   }
