@@ -328,7 +328,7 @@ t.test('a key that was written twice in one run ends as it was before', async (t
           await turns()
           await source.write([entry('key:000001', 'newer')], 'replace')
         }
-        yield [entry('key:000001', '')]
+        yield [{ db: 0, key: Buffer.from('key:000001') }]
       }
     },
   })
@@ -514,6 +514,8 @@ t.test('a store is not copied onto itself, whatever it is called, unless other n
   t.match(await start([`file:${source}`, `file:${other}`]), refused)
   t.match(await start(['--prefix-to=copy/', `file:${source}`, `file:${other}`]), refused, 'what is written would be listed in its turn')
   t.match(await start(['--prefix-to=copy/', '--match=dir*', `file:${source}`, `file:${other}`]), { status: 0, out: /^3 keys of 3/ })
+  t.match(await start([`file:${source}`, `file:${source}/within/it`]), { status: 2, err: /same-server: file:.*it lies within file:.*source: what is written would be copied in its turn/ })
+  t.match(await start(['--exclude=within/*', '--exclude=copy/*', `file:${source}`, `file:${source}/within/it`]), { status: 0, out: /^3 keys of 3/ })
   const peer = await startPeer('redis')
   t.teardown(() => peer.stop())
   await (await peer.client()).pipeline([['SET', 'a:1', '1'], ['SET', 'a:2', '2']])
@@ -578,6 +580,10 @@ t.test('a damaged file ends with the table of what was copied before the damage'
   const words = ['--unordered', '--batch=2', `rdb:${rdb}`, `file:${target}`]
   const table = /^Stopped after 4 keys\. 4 keys copied, .*\n {2}written +4\n$/
   t.match(await start(words), { status: 2, out: table, err: /is damaged in the record at byte \d+: .*; 4 keys were read up to there\nWhat was copied stays/ })
+  rmSync(target, { recursive: true })
+  const report = path.join(folder, 'report')
+  t.match(await start(['--unordered', `--report=${report}`, ...words.slice(2)]), { status: 2, out: table }, 'a batch that was not full is copied too')
+  t.match(JSON.parse(readFileSync(report, 'utf8')), { report: { keys: 4, failed: true } })
   t.match(JSON.parse((await start(['--log-format=json', ...words])).err.split('\n').filter((line) => line.startsWith('{')).at(-1) ?? ''), { keys: 4, written: 4, failed: true })
   writeFileSync(aof, '*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$5\r\nLPUSH\r\n$1\r\na\r\n')
   t.match(await start([`aof:${aof}`, `file:${target}`]), { status: 2, out: /^$/, err: /byte 27: lpush failed.*; 1 command was applied up to there, and nothing is copied\n$/ })

@@ -97,7 +97,13 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     display.report(result.report)
     return conclude(flags, result, command, display)
   } catch (error) {
-    if (error instanceof TransferError && error.report !== undefined) display.report(error.report)
+    const report = error instanceof TransferError ? error.report : undefined
+    if (report !== undefined) display.report(report)
+    try {
+      if (report !== undefined && flags.report !== undefined) writeReport(flags.report, { report })
+    } catch (another) {
+      display.note('warning', (another as Error).message)
+    }
     display.close()
     return explain(error, stop.signal.aborted, verb, migration.isCopying && !isDry(flags) ? command : undefined)
   } finally {

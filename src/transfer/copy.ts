@@ -151,6 +151,8 @@ export class Copy {
         if (this.#isStopping) break
       }
     } catch (error) {
+      // What was listed before the damage is copied all the same.
+      if (!this.#isStopping && batch.length > 0) this.#begin(batch)
       this.#fail(error instanceof StoreError ? new TransferError('source', error) : error)
     }
     if (!this.#isStopping && batch.length > 0) {

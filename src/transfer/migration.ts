@@ -258,7 +258,11 @@ export class Migration {
   async #sameFindings(): Promise<Finding[]> {
     const { source, target, options: { choice } } = this
     const own = await this.#at('source', async () => source.identity?.())
-    this.#isOneStore = own !== undefined && own === (await this.#at('target', async () => target.identity?.()))
+    const other = await this.#at('target', async () => target.identity?.())
+    this.#isOneStore = own !== undefined && own === other
+    const isWithin = own !== undefined && other?.startsWith(`${own}/`) === true
+    if (isWithin && choice.keepKey?.({ db: 0, key: Buffer.from(`${other.slice(own.length + 1)}/`) }) !== false)
+      return [{ code: 'same-server', level: 'error', message: `${target.label} lies within ${source.label}: what is written would be copied in its turn. Name a destination outside of it, or choose keys that are not below it with --match or --exclude` }]
     if (!this.#isOneStore || choice.isApart === true) return []
     const both = source.label === target.label ? `source and destination are both ${source.label}` : `${source.label} and ${target.label} are the same`
     return [{ code: 'same-server', level: 'error', message: `${both}: keys would be copied over those that they come from. Name another destination, or keep the two apart with --prefix-from and --prefix-to${source.traits.databases ? ', or --db FROM:TO' : ''}` }]
@@ -302,7 +306,7 @@ export class Migration {
   }
 
   async #copyOptions(undo: JournalWriter | undefined, plan: JournalWriter | undefined): Promise<CopyOptions> {
-    const { choice, parallel, batchEntries, dryRun, rate, listener, nowMs, repair } = this.options
+    const { choice, parallel, batchEntries, unordered, dryRun, rate, listener, nowMs, repair } = this.options
     const told: Listener = {
       ...(listener?.progress !== undefined && { progress: (progress) => listener.progress?.(progress) }),
       ...(listener?.note !== undefined && { note: (level, text) => listener.note?.(level, text) }),
@@ -327,7 +331,7 @@ export class Migration {
           for (const { entry, before } of batch)
             plan.planned(entry, before === undefined ? 'created' : 'overwritten', before === undefined ? undefined : this.forms.fingerprint(before))
         },
-        onSettled: (mark) => plan.settled(choice.rename?.(mark) ?? mark),
+        onSettled: (mark) => plan.settled(unordered ? undefined : (choice.rename?.(mark) ?? mark)),
       }),
       ...(rate !== undefined && { rate }), signal: this.#signal, listener: told,
       onWatermark: (mark) => this.#checkpoint?.note(mark),

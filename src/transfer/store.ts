@@ -149,7 +149,10 @@ export interface Store {
   close(): Promise<void>
   /** Looks for what would go wrong, once open: limits, permissions, versions, space. Writes nothing. */
   preflight?(access: StoreAccess): Promise<readonly Finding[]>
-  /** Equal for two stores that are one and the same, whatever they are called; undefined where that can not be told. Once open. */
+  /**
+   * Equal for two stores that are one and the same, whatever they are called; one that lies within another has that one's,
+   * '/' and more. Undefined where that can not be told. Once open.
+   */
   identity?(): Promise<string | undefined>
   /** How many keys there are, about; undefined when finding out costs a walk over all. */
   count?(): Promise<number | undefined>
