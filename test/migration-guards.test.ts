@@ -17,7 +17,7 @@ import { isAlive } from '../src/transfer/is-alive.js'
 import type { Rate } from '../src/transfer/pace.js'
 import { StoreError, type Entry, type KeyRef, type Store } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
-import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filesOf, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
+import { CHECKPOINT_REF, LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filesOf, filled, migration, start, temporaryFolder, vaultFolder, type Ended } from './migrations.js'
 import { skipWithoutEtcd, startEtcd } from './peers-etcd.js'
 import { skipWithout, startPeer, type PeerName } from './peers.js'
 
@@ -187,9 +187,58 @@ t.test('a lock that is gone in the end is told, and nothing is made final', asyn
       child.stderr?.on('data', (chunk: Buffer) => { if (chunk.includes('copied key')) rmSync(path.join(source, 'core/_migration'), { force: true }) })
     })
     t.equal(status, 3, err)
-    t.match(err, /Stopped: the lock of this migration in .* was removed.*goes on where it was/)
+    t.match(err, /Stopped: the lock of this migration in .* was removed\. The same command copies what is missing: /)
     t.equal(existsSync(rdb), destination.startsWith('file:'), 'only made by the run that was through')
     t.equal((await start(['--rate', '100000', ...words.slice(2), destination])).status, 0)
+  }
+})
+
+t.test('a destination that is emptied during the copy: the next run begins at the first key', async (t) => {
+  const source = await filled(500)
+  for (const ending of ['interrupted', 'killed']) {
+    const inner = new MemoryStore(undefined, false)
+    const stop = new AbortController()
+    let writes = 0
+    const target = new TroubledStore(inner, {
+      async before(what) {
+        if (what !== 'write' || ++writes !== 25) return
+        const names = [LOCK_REF, CHECKPOINT_REF]
+        for await (const page of inner.list(undefined)) names.push(...page)
+        if (ending === 'killed') {
+          // Written anew by the run that has not noticed yet, which then ends without a word.
+          await inner.write([entry('core/migration-checkpoint', JSON.stringify({ version: 1, task: 'a test', owner: 'gone', watermark: { db: 0, key: Buffer.from('key:000300').toString('base64') } }))], 'replace')
+          names.splice(1, 1)
+        }
+        await inner.remove(names)
+        stop.abort()
+      },
+    })
+    const { lost } = await migration(new TroubledStore(source, NO_TROUBLE), target, { signal: stop.signal, conflict: 'replace' }).run()
+    t.match(lost?.message, /was removed/)
+    await Promise.all([source.open(), inner.open()])
+    const { report } = await migration(new TroubledStore(source, NO_TROUBLE), new TroubledStore(inner, NO_TROUBLE), { conflict: 'replace' }).run()
+    t.equal(report.keys, 500, ending)
+    t.same(await contentOf(inner), await contentOf(source))
+  }
+})
+
+t.test('a checkpoint of a run that did not end in order goes with its lock', async (t) => {
+  const checkpoint = (owner?: string): Entry => entry('core/migration-checkpoint', JSON.stringify({ version: 1, task: 'a test', owner, watermark: { db: 0, key: Buffer.from('key:000299').toString('base64') } }))
+  const lock = (owner: string): Entry => entry('core/migration', JSON.stringify({ start: 'then', owner, host: hostname(), pid: 1, task: 'a test' }))
+  const gone = { isAlive: () => false, conflict: 'replace' } as const
+  const cases: readonly (readonly [string, readonly Entry[], boolean, number])[] = [
+    ['with it', [checkpoint('one'), lock('one')], false, 200],
+    ['without one', [checkpoint('one')], false, 500],
+    ["with another's", [checkpoint('one'), lock('two')], false, 500],
+    ['removed by -reset', [checkpoint('one'), lock('one')], true, 200],
+    ['of a run that ended in order', [checkpoint()], false, 200],
+  ]
+  for (const [what, entries, resets, keys] of cases) {
+    const target = new MemoryStore(undefined, false)
+    await target.write(entries, 'replace')
+    if (resets) t.equal((await migration(await filled(1), target, gone).reset()).length, 1)
+    await target.open()
+    t.equal((await migration(await filled(500), target, gone).run()).report.keys, keys, what)
   }
 })
 

@@ -10,6 +10,7 @@ import { MemoryStore } from '../src/backends/memory/store.js'
 import { fingerprintOf, fits } from '../src/cli/fingerprints.js'
 import { Random } from '../src/random.js'
 import type { Fingerprint } from '../src/transfer/fingerprint.js'
+import { CHECKPOINT_NAME } from '../src/transfer/checkpoint.js'
 import { LOCK_NAME } from '../src/transfer/lock-place.js'
 import { Migration, type MigrationOptions } from '../src/transfer/migration.js'
 import type { ConflictPolicy, Entry, EntryError, KeyRef, Store, StoreAccess, StoreTraits, WriteOutcome } from '../src/transfer/store.js'
@@ -51,6 +52,7 @@ export class TroubledStore implements Store {
 }
 
 export const LOCK_REF: KeyRef = { db: 0, key: LOCK_NAME }
+export const CHECKPOINT_REF: KeyRef = { db: 0, key: CHECKPOINT_NAME }
 export const NO_TROUBLE: Trouble = { before: () => undefined }
 
 /** How a value is known again. */

@@ -161,7 +161,7 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
   if (flags.report !== undefined) writeReport(flags.report, { report, comparison })
   const say = (text: string): void => { process.stderr.write(`${text}\n`) }
   if (lost !== undefined) {
-    say(`Stopped: ${lost.message}. What was copied stays; the same command goes on where it was: ${command}`)
+    say(`Stopped: ${lost.message}. The same command copies what is missing: ${command}`)
     return EXIT.locked
   }
   if (report.interrupted || comparison?.interrupted === true) {

@@ -1,8 +1,11 @@
 /**
- * Where a copy stands, kept outside the process, so that the same command started again goes on there: the low
- * watermark and the counts so far.
+ * Where a copy stands, kept outside the process, so that the same command started again goes on there: the low watermark.
  *
- *     {"version":1,"task":"..","watermark":{"db":0,"key":"base64"},"saved":"2026-11-28T04:12:00.123Z"}
+ *     {"version":1,"task":"..","owner":"9f..","watermark":{"db":0,"key":"base64"},"saved":"2026-11-28T04:12:00.123Z"}
+ *
+ * `owner` is the run that is under way, and the owner of its lock in the target. It is left out when that run ends in order.
+ * A checkpoint with an owner is believed only when that owner's lock was still there: a target that was emptied during the
+ * copy has lost both, and the run, which notices only later, wrote the checkpoint anew.
  *
  * It is kept in a folder (`FolderCheckpoint`: written beside, synced, renamed, the folder synced) or in the target
  * itself (`StoreCheckpoint`, key core/migration-checkpoint), whose durability is then the copy's own. A checkpoint of
@@ -75,12 +78,15 @@ export function storeKeeper(store: Store, bytesOf: (entry: Entry) => Buffer | un
 interface CheckpointRecord {
   readonly version: 1
   readonly task: string
+  readonly owner?: string
   readonly watermark: { readonly db: number; readonly key: string }
   readonly saved: string
 }
 
 export class Checkpoint {
+  /** What is to be saved, and what was: the same while there is nothing new. */
   #latest: KeyRef | undefined
+  #saved: KeyRef | undefined
   #saving: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failure: unknown
@@ -89,13 +95,22 @@ export class Checkpoint {
     readonly keeper: Keeper,
     /** As the lock's owner: equal for the same command started again. */
     readonly task: string,
+    /** This run. */
+    readonly owner: string,
     readonly nowMs: () => number,
     readonly onFailure: (error: unknown) => void,
   ) {}
 
-  /** The watermark that an earlier run of this task left, or undefined. */
-  async load(): Promise<KeyRef | undefined> {
-    return watermarkIn(await this.keeper.load(), this.task)
+  /**
+   * The watermark that an earlier run of this task left, or undefined; this run's from now on. `previousOwner` is whose lock
+   * was there.
+   */
+  async load(previousOwner: string | undefined): Promise<KeyRef | undefined> {
+    const record = recordOf(await this.keeper.load(), this.task)
+    if (record === undefined || (record.owner !== undefined && record.owner !== previousOwner)) return undefined
+    this.#latest = { db: record.watermark.db, key: Buffer.from(record.watermark.key, 'base64') }
+    await this.flush()
+    return this.#saved
   }
 
   /** Notes a watermark; it is saved within a second, the latest one only. */
@@ -113,40 +128,51 @@ export class Checkpoint {
   /** Saves what has been noted, now. */
   async flush(): Promise<void> {
     await this.#saving
+    if (this.#latest !== this.#saved) await this.#save(this.owner)
+  }
+
+  async #save(owner: string | undefined): Promise<void> {
     const mark = this.#latest
     if (mark === undefined) return
-    this.#latest = undefined
     const record: CheckpointRecord = {
-      version: 1, task: this.task, watermark: { db: mark.db, key: mark.key.toString('base64') }, saved: new Date(this.nowMs()).toISOString(),
+      version: 1, task: this.task, ...(owner !== undefined && { owner }), watermark: { db: mark.db, key: mark.key.toString('base64') }, saved: new Date(this.nowMs()).toISOString(),
     }
-    this.#saving = this.keeper.save(Buffer.from(`${JSON.stringify(record)}\n`)).finally(() => { this.#saving = undefined })
+    this.#saving = this.keeper.save(bytesOf(record)).finally(() => { this.#saving = undefined })
     await this.#saving
+    this.#saved = mark
   }
 
   /** The copy is through: nothing to go on with. */
   async clear(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#latest = undefined
-    await this.#saving?.catch(() => undefined)
+    await this.abandon()
     await this.keeper.clear()
   }
 
-  /** Ends the timer; the latest mark is saved first. */
+  /** Nothing more is saved. */
+  async abandon(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = this.#latest = this.#saved = undefined
+    await this.#saving?.catch(() => undefined)
+  }
+
+  /** This run ends in order: the latest mark is saved as nobody's, for who comes next. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    await this.flush()
+    await this.#saving
+    await this.#save(undefined)
   }
 }
 
-/** The watermark in a checkpoint of this task. */
-function watermarkIn(bytes: Buffer | undefined, task: string): KeyRef | undefined {
+const bytesOf = (record: CheckpointRecord): Buffer => Buffer.from(`${JSON.stringify(record)}\n`)
+
+/** The checkpoint in these bytes, if it is one, and of this task. */
+function recordOf(bytes: Buffer | undefined, task?: string): CheckpointRecord | undefined {
   if (bytes === undefined) return undefined
   try {
     const record = JSON.parse(bytes.toString('utf8')) as CheckpointRecord
-    if (record.version !== 1 || record.task !== task) return undefined
-    return { db: record.watermark.db, key: Buffer.from(record.watermark.key, 'base64') }
+    const isOurs = record.version === 1 && (task === undefined || record.task === task) && Number.isInteger(record.watermark.db) && typeof record.watermark.key === 'string'
+    return isOurs ? record : undefined
   } catch {
     return undefined
   }
@@ -154,5 +180,13 @@ function watermarkIn(bytes: Buffer | undefined, task: string): KeyRef | undefine
 
 /** Removes the checkpoint of this task, when what it says is done is about to be undone. */
 export async function forgetCheckpoint(keeper: Keeper, task: string): Promise<void> {
-  if (watermarkIn(await keeper.load(), task) !== undefined) await keeper.clear()
+  if (recordOf(await keeper.load(), task) !== undefined) await keeper.clear()
+}
+
+/** The lock of a run that is gone is about to be removed: what it had copied counts without it. */
+export async function disownCheckpoint(keeper: Keeper): Promise<void> {
+  const record = recordOf(await keeper.load())
+  if (record?.owner === undefined) return
+  const { owner: _, ...rest } = record
+  await keeper.save(bytesOf(rest))
 }

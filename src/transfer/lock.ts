@@ -126,21 +126,20 @@ export class Lock {
     readonly start: string,
   ) {}
 
-  /** Takes the lock. Throws LockedError when somebody else has it. `tookOver` says whether a stale one of ours was there. */
-  static async take(place: LockPlace, owner: Owner, surroundings: LockSurroundings): Promise<{ lock: Lock; tookOver: boolean }> {
+  /** Takes the lock. Throws LockedError when somebody else has it. `previous` is a stale one of the same task that was there. */
+  static async take(place: LockPlace, owner: Owner, surroundings: LockSurroundings): Promise<{ lock: Lock; previous: LockRecord | undefined }> {
     const held = await readLock(place)
     if (held !== undefined) {
       const stale = isStale(held, { ...surroundings, host: owner.host })
       if (!stale || held.task !== owner.task) throw new LockedError(place.label, held, stale)
     }
-    const tookOver = held !== undefined
     const lock = new Lock(place, owner, surroundings, rfc3339(surroundings.nowMs()))
-    const isTaken = tookOver ? await place.replace(lock.#record()).then(() => true) : await place.create(lock.#record())
+    const isTaken = held !== undefined ? await place.replace(lock.#record()).then(() => true) : await place.create(lock.#record())
     // Between looking and writing somebody else may have come.
     const now = await readLock(place)
     if (!isTaken || now?.owner !== owner.id) throw new LockedError(place.label, now ?? { start: 'just now' }, false)
     lock.#timer = setInterval(() => lock.#renew(), HEARTBEAT_MS).unref()
-    return { lock, tookOver }
+    return { lock, previous: held }
   }
 
   #record(): Buffer {

@@ -7,7 +7,7 @@
  * Locks and connections are given back however it ends; what was copied stays copied, and the checkpoint says how
  * far that is. It knows the stores only by their interface, and neither terminal nor configuration.
  */
-import { Checkpoint, folderKeeper, storeKeeper } from './checkpoint.js'
+import { Checkpoint, disownCheckpoint, folderKeeper, storeKeeper, type Keeper } from './checkpoint.js'
 import { Compare, type Comparison } from './compare.js'
 import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
 import type { Fingerprint } from './fingerprint.js'
@@ -91,6 +91,8 @@ export class Migration {
   readonly #locks: Lock[] = []
   #checkpoint: Checkpoint | undefined
   #tookOver = false
+  /** Whose lock was in the target. */
+  #previousOwner: string | undefined
   /** Both ends are the same store. */
   #isOneStore = false
   /** Whether it has come as far as that. */
@@ -117,7 +119,11 @@ export class Migration {
       // Nothing is made where nothing is yet.
       const isThere = target.lockFile !== undefined || (await this.#at('target', () => isOpened(target)))
       const had: string[] = []
-      for (const [side, place] of this.#lockPlaces()) if ((side === 'source' || isThere) && (await this.#at(side, () => resetLock(place)))) had.push(place.label)
+      for (const [side, place] of this.#lockPlaces()) {
+        if ((side === 'target' && !isThere) || !(await this.#at(side, () => resetLock(place)))) continue
+        had.push(place.label)
+        if (side === 'target' && this.#keepsState) await this.#at(side, () => disownCheckpoint(this.#keeper))
+      }
       return had
     } finally {
       await this.#close()
@@ -201,9 +207,10 @@ export class Migration {
     }
     for (const [side, place] of this.#lockPlaces()) {
       try {
-        const { lock, tookOver } = await Lock.take(place, this.options.owner, surroundings)
+        const { lock, previous } = await Lock.take(place, this.options.owner, surroundings)
         this.#locks.push(lock)
-        this.#tookOver ||= tookOver
+        this.#tookOver ||= previous !== undefined
+        if (side === 'target' || this.#isOneStore) this.#previousOwner = previous?.owner
       } catch (error) {
         // What can only be read is a source all the same.
         if (side === 'source' && error instanceof StoreError && error.fault === 'denied') this.#goOnUnlocked(error)
@@ -338,13 +345,18 @@ export class Migration {
     }
   }
 
+  get #keeper(): Keeper {
+    const { stateFolder } = this.options
+    return stateFolder === undefined ? storeKeeper(this.target, this.forms.bytesOf) : folderKeeper(stateFolder)
+  }
+
   /** Where an earlier run of the same task stopped. */
   async #resume(): Promise<KeyRef | undefined> {
     const { dryRun, unordered, stateFolder, owner, nowMs } = this.options
-    if (dryRun || unordered || this.target.traits.startsOver === true || (stateFolder === undefined && !this.#keepsState)) return undefined
-    const keeper = stateFolder === undefined ? storeKeeper(this.target, this.forms.bytesOf) : folderKeeper(stateFolder)
-    this.#checkpoint = new Checkpoint(keeper, owner.task, nowMs, (error) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
-    const mark = await this.#at('target', () => (this.#checkpoint as Checkpoint).load())
+    if (dryRun || unordered || !this.#keepsState) return undefined
+    const checkpoint = new Checkpoint(this.#keeper, owner.task, owner.id, nowMs, (error) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
+    this.#checkpoint = checkpoint
+    const mark = await this.#at('target', () => checkpoint.load(this.#previousOwner))
     if (mark !== undefined && stateFolder !== undefined && !(await this.#hasArrived(mark))) {
       this.#warn('the destination does not have the key at which an earlier run of this migration stopped: beginning at the first one')
       return undefined
@@ -364,7 +376,21 @@ export class Migration {
       this.isCopying = true
       return await copy.run(pages)
     } finally {
-      await this.#checkpoint?.close().catch((error: unknown) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
+      await this.#closeCheckpoint()
+    }
+  }
+
+  /** What it says is true only while the lock is there: who empties a store takes both away. */
+  async #closeCheckpoint(): Promise<void> {
+    const checkpoint = this.#checkpoint
+    if (checkpoint === undefined) return
+    try {
+      for (const lock of this.#locks) await lock.check()
+      await checkpoint.close()
+    } catch (error) {
+      if (error instanceof LockLostError) this.#lose(error)
+      else this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`)
+      await checkpoint.abandon()
     }
   }
 

@@ -62,6 +62,14 @@ export function placeOf(root: Buffer, key: Buffer): Place | EntryError {
 
 const UNDERSCORE = Buffer.from('_')
 
+/** Where the file of a key that has no place would be found by a walk all the same; undefined where none could. */
+export function misplacedFileOf(root: Buffer, key: Buffer): Buffer | undefined {
+  const segments = key.latin1Slice().split('/')
+  if (key.includes(0) || segments.some((segment) => segment === '' || segment === '.' || segment === '..')) return undefined
+  const last = segments.length - 1
+  return join(root, Buffer.from(segments.map((segment, i) => (i === last ? `_${segment}` : segment)).join('/'), 'latin1'))
+}
+
 /** The file of a key, or undefined when it has no place: `placeOf` for those who only read, in a third of the time. */
 export function fileOf(root: Buffer, key: Buffer): Buffer | undefined {
   const { length } = key

@@ -21,7 +21,7 @@ import {
 import { isAlive } from '../../transfer/is-alive.js'
 import { inParallel } from '../parallel.js'
 import { readWhole, renameFile, syncFile, withFile, writePiece } from './calls.js'
-import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, fileOf, join, ownForm, placeOf, valueOf, type Place } from './layout.js'
+import { LAST_SEGMENT_MAX, PATH_MAX, PATH_ROOM, SEGMENT_MAX, contentOf, fileOf, join, misplacedFileOf, ownForm, placeOf, valueOf, type Place } from './layout.js'
 import { openFolder, walk } from './walk.js'
 
 const PAGE_KEYS = 1000
@@ -166,7 +166,11 @@ export class FileStore implements Store {
 
   async #readOne(key: Buffer, readFile: (file: Buffer) => Buffer | Promise<Buffer>): Promise<Entry | EntryError | undefined> {
     const place = placeOf(this.#root, key)
-    if (place instanceof EntryError) return undefined
+    if (place instanceof EntryError) {
+      // A file that Vault itself could not read is no reason to drop its key without a word.
+      const file = misplacedFileOf(this.#root, key)
+      return file !== undefined && (await stat(file).catch(() => undefined))?.isFile() === true ? place : undefined
+    }
     let content: Buffer
     try {
       content = await readFile(place.file)
