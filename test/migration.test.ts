@@ -12,7 +12,7 @@ import { Compare } from '../src/transfer/compare.js'
 import { Copy, TransferError } from '../src/transfer/copy.js'
 import { LockedError } from '../src/transfer/lock.js'
 import type { MigrationOptions } from '../src/transfer/migration.js'
-import { StoreError, type ConflictPolicy, type Entry, type KeyRef } from '../src/transfer/store.js'
+import { NoAnswerError, StoreError, type ConflictPolicy, type Entry, type KeyRef } from '../src/transfer/store.js'
 import { undo } from '../src/transfer/undo.js'
 import { Chance } from './fuzz/chance.js'
 import { LOCK_REF, NO_TROUBLE, TroubledStore, UNDO, contentOf, entry, filesOf, filled, migration, start, temporaryFolder, vaultFolder, type Trouble } from './migrations.js'
@@ -153,6 +153,26 @@ t.test('what a listing brings along is not read again, nor brought where nobody 
   t.ok(few < 500 && reads > 0, 'of keys that are left out nobody wants the value')
   t.same(asked, [false])
 })
+
+t.test('a store that hangs is tried once more, however long one that refuses connections is waited for', async (t) => {
+  const source = await filled(100)
+  for (const [errors, end] of [[[hangs, hangs, hangs], 'no answer'], [[refused, hangs, refused, refused, hangs], 'no answer'], [[refused, hangs, refused, refused, refused], 100]] as const) {
+    let thrown = 0
+    const target = new TroubledStore(new MemoryStore(undefined, false), {
+      before(what, count) {
+        if (what !== 'write' || count <= 2) return
+        if (thrown < errors.length) throw errors[thrown++]()
+      },
+    })
+    const copy = new Copy(source, target, { conflict: 'replace', parallel: 1, batchEntries: 100, convert: (each) => each, same: sameEntry, nowMs: Date.now, sleep: () => Promise.resolve() })
+    const ended = await copy.run(source.list(undefined)).then((report) => report.counts.written, (error: Error) => error.message)
+    t.equal(ended, end)
+    t.equal(thrown, errors[0] === hangs ? 2 : 5)
+  }
+})
+
+function hangs(): StoreError { return new NoAnswerError('no answer') }
+function refused(): StoreError { return new StoreError('unreachable', 'connection refused') }
 
 // ------------------------------------------------------------------------------------------------ policies
 

@@ -1,17 +1,18 @@
 /**
  * Work over connections of a pool that may break: each piece of work has a connection for itself and a time-out; a broken
  * connection is thrown away and the work tried again on another, with growing pauses. So work must be harmless to repeat;
- * it is told which attempt it is. Work that has had no answer in time is not tried again here.
+ * it is told which attempt it is. Work that has had no answer in time is not tried again here: a server that hangs does so
+ * on the next connection as well, and from then on, until it answers, not taking one in time is no answer either.
  */
 import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
-import { StoreError } from '../transfer/store.js'
+import { NoAnswerError, StoreError } from '../transfer/store.js'
 
 /** Pauses before the second attempt, the third, ... */
 const PAUSES_MS = [50, 300, 1500]
 
-/** A server that hangs does so on the next connection as well. */
-class NoAnswer extends StoreError {}
+/** What the drivers say of a connection that was neither taken nor refused in time. */
+const CONNECTING_TIMED_OUT = /ETIMEDOUT|timeout/
 
 /** Where connections come from. */
 export interface ConnectionPool<C> {
@@ -22,6 +23,8 @@ export interface ConnectionPool<C> {
 
 export class Connections<C> {
   readonly #closing = new AbortController()
+  /** It has left work unanswered, and has answered none since. */
+  #isHanging = false
 
   /** `faultOf` makes a StoreError or EntryError of what the driver throws; 'unreachable' is what is tried again. */
   constructor(
@@ -40,7 +43,7 @@ export class Connections<C> {
       try {
         return await this.once(work, attempt)
       } catch (error) {
-        if (!(error instanceof StoreError) || error.fault !== 'unreachable' || error instanceof NoAnswer || attempt === PAUSES_MS.length) throw error
+        if (!(error instanceof StoreError) || error.fault !== 'unreachable' || error instanceof NoAnswerError || attempt === PAUSES_MS.length) throw error
       }
       await pause(PAUSES_MS[attempt], undefined, { signal: this.#closing.signal }).catch(() => undefined)
     }
@@ -54,16 +57,19 @@ export class Connections<C> {
       connection = await this.#within(taking)
     } catch (error) {
       void taking.then((late) => this.pool.give(late, true), () => undefined)
-      throw this.faultOf(error)
+      const fault = this.faultOf(error)
+      throw this.#isHanging && CONNECTING_TIMED_OUT.test(fault.message) ? new NoAnswerError(fault.message) : fault
     }
     let broken = true
     try {
       const result = await this.#within(work(connection, attempt))
       broken = false
+      this.#isHanging = false
       return result
     } catch (error) {
       const fault = this.faultOf(error)
       broken = fault instanceof StoreError
+      this.#isHanging ||= fault instanceof NoAnswerError
       throw fault
     } finally {
       this.pool.give(connection, broken)
@@ -83,7 +89,7 @@ export class Connections<C> {
     const { signal } = this.#closing
     const { timeoutMs } = this
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(() => reject(new NoAnswer('unreachable', `${this.label} has not answered for ${timeoutMs % 1000 === 0 ? `${timeoutMs / 1000} s` : `${timeoutMs} ms`}; look at its load and at locks`))), timeoutMs)
+      const timer = setTimeout(() => settle(() => reject(new NoAnswerError(`${this.label} has not answered for ${timeoutMs % 1000 === 0 ? `${timeoutMs / 1000} s` : `${timeoutMs} ms`}; look at its load and at locks`))), timeoutMs)
       const onClose = (): void => settle(() => reject(new StoreError('refused', `${this.label} is closed`)))
       const settle = (finish: () => void): void => {
         clearTimeout(timer)

@@ -20,7 +20,7 @@ import { monotonicMs } from '../clock.js'
 import { misplacement } from './keys.js'
 import { Pace, partOf, type Rate } from './pace.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from './report.js'
-import { EntryError, StoreError, isEntry, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
+import { EntryError, NoAnswerError, StoreError, isEntry, type ConflictPolicy, type Entry, type KeyRef, type Store, type WriteOutcome } from './store.js'
 
 /** Which keys are copied, and under which name. */
 export interface Choice {
@@ -85,6 +85,8 @@ export class TransferError extends Error {
 }
 
 const RETRIES = 6
+/** A store that has not answered within its own time-out has had as long as it may take: it gets as long again, not six times. */
+const NO_ANSWER_RETRIES = 1
 const RETRY_MS = 100
 const RETRY_MS_MAX = 5000
 const PROGRESS_MS = 100
@@ -376,12 +378,14 @@ export class Copy {
 
   /** Does something with a store, again and again with growing pauses while it can not be reached. */
   async #trying<T>(side: 'source' | 'target', work: () => Promise<T>): Promise<T> {
+    let unanswered = 0
     for (let attempt = 0; ; attempt++) {
       try {
         return await work()
       } catch (error) {
         if (!(error instanceof StoreError)) throw error
-        if (error.fault !== 'unreachable' || attempt >= RETRIES || this.#isStopping) throw new TransferError(side, error)
+        if (error instanceof NoAnswerError) unanswered++
+        if (error.fault !== 'unreachable' || attempt >= RETRIES || unanswered > NO_ANSWER_RETRIES || this.#isStopping) throw new TransferError(side, error)
         const waitMs = Math.min(RETRY_MS * 2 ** attempt, RETRY_MS_MAX)
         this.options.listener?.note?.('warning', `${error.message}; trying again in ${waitMs} ms`)
         await this.#sleep(waitMs)

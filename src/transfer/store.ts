@@ -90,6 +90,13 @@ export class StoreError extends Error {
   }
 }
 
+/** The store took what it was asked and said nothing for as long as it may take: it hangs, and will go on to, more likely than not. */
+export class NoAnswerError extends StoreError {
+  constructor(message: string) {
+    super('unreachable', message)
+  }
+}
+
 /** What a store can do and how much it takes. The engine plans from it. */
 export interface StoreTraits {
   /** Keeps every Redis type as it is. False: a store of bytes, where strings go raw and all else in an envelope. */
