@@ -16,6 +16,7 @@ import { RdbError } from '../protocol/rdb/error.js'
 import { footerVersion } from '../protocol/rdb/payload.js'
 import { samePayload } from '../protocol/rdb/same-value.js'
 import { unknownOptions, type StoreOptions } from '../src/backends/backend.js'
+import { Connections } from '../src/backends/connections.js'
 import { conversion, sameEntry } from '../src/backends/convert.js'
 import { loadDriver } from '../src/backends/driver.js'
 import { contentOf, fileOf, placeOf, valueOf } from '../src/backends/file/layout.js'
@@ -26,7 +27,7 @@ import { walk, type RowKey, type RowPages } from '../src/backends/postgresql/wal
 import { ReadSize } from '../src/backends/read-size.js'
 import { rowBatches } from '../src/backends/row-batches.js'
 import { storeOfType } from '../src/cli/stores.js'
-import { EntryError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
+import { EntryError, NoAnswerError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
 import type { RespClient } from './client.js'
 import { ConsulStub } from './consul-stub.js'
 import { startCluster, stopCluster } from './peers-cluster.js'
@@ -695,6 +696,28 @@ t.test('the order of whole keys from the order of (path, key), with pages of thr
   }
   t.same(wrong.slice(0, 3), [])
   t.comment(`${asked} pages`)
+})
+
+t.test('a server that hangs: what it left unanswered is not tried again, nor are connections that can not be made, until it answers', async (t) => {
+  let hangs = false
+  let taken = 0
+  const connections = new Connections<number>('a server', 20, {
+    take: () => (taken++, hangs && taken > 1 ? Promise.reject(new Error('connect ETIMEDOUT')) : Promise.resolve(taken)),
+    give: () => undefined,
+  }, (error) => (error instanceof StoreError ? error : new StoreError('unreachable', (error as Error).message)))
+  const work = (): Promise<string> => (hangs ? new Promise(() => undefined) : Promise.resolve('done'))
+  const failure = (): Promise<unknown> => connections.run(work).catch((error: unknown) => error)
+  hangs = true
+  for (const message of [/^a server has not answered for 20 ms/, /^connect ETIMEDOUT/]) {
+    const error = await failure()
+    t.ok(error instanceof NoAnswerError && message.test(error.message), String(error))
+  }
+  t.equal(taken, 2)
+  hangs = false
+  t.equal(await connections.run(work), 'done')
+  hangs = true
+  t.notOk(await failure() instanceof NoAnswerError, 'it has answered since: a connection that can not be made is nothing but that')
+  t.equal(taken, 7)
 })
 
 t.test('a server that goes away', { skip: skipWithoutSql('mariadb') || skipWithoutSql('postgresql') }, async (t) => {

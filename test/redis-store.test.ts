@@ -387,6 +387,18 @@ t.test('databases of a server that a cluster does not have', { skip: noRedis }, 
   t.match(await start(['--dry-run', `rdb:${file}`, cluster]), { status: 8, out: /identical +1.*unsupported +1.*map database 2 to it/s })
 })
 
+t.test('databases of a server that another server does not have', { skip: noRedis }, async (t) => {
+  const [from, to] = [await running(t, 'redis'), await running(t, 'redis', { config: { databases: 3 } })]
+  await from.client.pipeline([['SET', 'a', '0'], ['SELECT', 2], ['SET', 'a', '2'], ['SELECT', 3], ['SET', 'b', '3'], ['SELECT', 9], ['SET', 'c', '9']])
+  await to.client.call('ACL', 'SETUSER', 'default', '-config')
+  const ends = [`redis://${from.address}`, `redis://${to.address}`]
+  const lacks = (db: number): string => `databases: redis://[\\d.:]+ has no database ${db}: ERR DB index is out of range; raise its directive 'databases', or map that database to another with --db`
+  for (const words of [[], ['--dry-run']]) t.match(await start([...words, ...ends]), { status: 2, err: new RegExp(`nothing was copied:\n${lacks(9)}\n${lacks(3)}\n`) }, words.join())
+  t.match(await start(['--db=2', '--db=3:4', ...ends]), { status: 2, err: new RegExp(`nothing was copied:\n${lacks(4)}\n`) })
+  t.equal(await to.client.text('DBSIZE'), ':0', 'no lock either')
+  t.match(await start(['--db=0', '--db=2', '--db=9:1', ...ends]), { status: 0, out: /written +3/ })
+})
+
 t.test('a source whose user may not ask for everything', { skip: noRedis }, async (t) => {
   const { client, address } = await running(t, 'redis')
   await client.call('SET', 'a', 'text')

@@ -253,7 +253,7 @@ export class Migration {
     const findings = [
       ...(await this.#at('source', async () => (await this.source.preflight?.('read')) ?? [])),
       ...(await this.#at('target', async () => (await this.target.preflight?.('write')) ?? [])),
-      ...(await this.#at('source', () => this.#databaseFindings())),
+      ...(await this.#databaseFindings()),
       ...(await this.#sameFindings()),
     ]
     if (findings.some(({ level }) => level === 'error')) throw new PreflightError(findings)
@@ -277,13 +277,26 @@ export class Migration {
 
   /** Databases of the source for which the target has no place, where the source tells which it has. */
   async #databaseFindings(): Promise<Finding[]> {
-    const { source, target, options: { choice } } = this
+    const { source, target, options: { choice: { databaseOf = (db: number) => db } } } = this
     const only = target.traits.onlyDatabase ?? (target.traits.databases ? undefined : 0)
-    if (only === undefined) return []
-    const numbers = ((await source.databases?.()) ?? []).filter((db) => (choice.databaseOf === undefined ? db : (choice.databaseOf(db) ?? only)) !== only)
-    if (numbers.length === 0) return []
-    const advice = `copy one at a time, as in --db ${numbers[0]}:${only} (with --prefix-to where names could meet), or leave them out with --db ${only}`
-    return [{ code: 'one-database', level: 'error', message: `${target.label} has database ${only} alone, and ${source.label} has keys in ${plural(numbers.length, 'database')} ${numbers.join(', ')}: ${advice}` }]
+    if (only === undefined && target.databaseRefusal === undefined) return []
+    const numbers = await this.#at('source', async () => (await source.databases?.()) ?? [])
+    if (only === undefined) return this.#missingDatabases(numbers.map(databaseOf).filter((db) => db !== undefined))
+    const others = numbers.filter((db) => (databaseOf(db) ?? only) !== only)
+    if (others.length === 0) return []
+    const advice = `copy one at a time, as in --db ${others[0]}:${only} (with --prefix-to where names could meet), or leave them out with --db ${only}`
+    return [{ code: 'one-database', level: 'error', message: `${target.label} has database ${only} alone, and ${source.label} has keys in ${plural(others.length, 'database')} ${others.join(', ')}: ${advice}` }]
+  }
+
+  /** Those of these databases that the target does not have; the lower ones are there when the higher one is. */
+  async #missingDatabases(wanted: readonly number[]): Promise<Finding[]> {
+    const findings: Finding[] = []
+    for (const db of [...new Set(wanted)].sort((a, b) => b - a)) {
+      const message = await this.#at('target', async () => this.target.databaseRefusal?.(db))
+      if (message === undefined) break
+      findings.push({ code: 'databases', level: 'error', message })
+    }
+    return findings
   }
 
   // ---- copying ----

@@ -166,6 +166,11 @@ export interface Store {
   /** The numbers of the databases that have keys; absent when finding out costs a walk over all. */
   databases?(): Promise<readonly number[]>
   /**
+   * Why nothing can be written into the database of this number, nor of any higher one; undefined when it can. Absent where
+   * `traits` say all there is to say.
+   */
+  databaseRefusal?(db: number): Promise<string | undefined>
+  /**
    * Every key, in pages of a size that suits the store. In order when `traits.ordered`, then from `from` on (that
    * key included); otherwise in any order, all of them, perhaps some twice. A slow consumer slows the store down:
    * nothing is read ahead beyond a page. `withValues` says that (nearly) all of the values are wanted too: a store from which

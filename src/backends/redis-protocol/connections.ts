@@ -142,7 +142,7 @@ export class Connections {
         // Which database is selected is not known any more.
         connection.close()
         throw reply.code === 'NOPERM' || reply.code === 'NOAUTH' ? connection.denied(reply)
-          : new StoreError('refused', `${this.label} has no database ${db}: ${reply.line}; raise its directive 'databases' or map that database to another`)
+          : new StoreError('refused', `${this.label} has no database ${db}: ${reply.line}; raise its directive 'databases', or map that database to another with --db`)
       }
     }
     return connection

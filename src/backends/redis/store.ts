@@ -79,6 +79,17 @@ class RedisStore implements Store {
     return [...(await this.#counts())].filter(([, keys]) => keys > 0).map(([db]) => db)
   }
 
+  /** Asked by SELECT, which nobody is refused: CONFIG GET often is. */
+  async databaseRefusal(db: number): Promise<string | undefined> {
+    try {
+      await this.#connections.run(db, () => Promise.resolve())
+      return undefined
+    } catch (error) {
+      if (error instanceof StoreError && error.fault === 'refused') return error.message
+      throw error
+    }
+  }
+
   /** Keys of each database that the store has. */
   #counts(): Promise<Map<number, number>> {
     return this.#connections.run(this.db ?? 0, async (connection) => {
