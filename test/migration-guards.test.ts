@@ -517,6 +517,25 @@ t.test('undoing takes the lock of the destination, and the checkpoint goes first
 
 // ------------------------------------------------------------------------------------------------ the program
 
+t.test('a lock is reset at the end that can be reached, when the other can not', async (t) => {
+  const there = path.join(temporaryFolder(t), 'there')
+  const lock = path.join(there, 'core/_migration')
+  vaultFolder(there, 1)
+  const [gone, success] = ['consul://127.0.0.1:1/vault', `Success! Migration lock reset in file:${there}.\n`]
+  const why = (end: string): string => `keyferry migrate: the lock of the ${end}, if it has one, was not reset: consul 127.0.0.1:1 under vault/ does not answer: `
+  for (const [status, end, ...urls] of [[4, 'source', gone, `file:${there}`], [5, 'destination', `file:${there}`, gone]] as const) {
+    mkdirSync(path.dirname(lock), { recursive: true })
+    writeFileSync(lock, JSON.stringify({ Value: Buffer.from('{"start":"then"}').toString('base64') }))
+    const ended = await start(['-reset', ...urls])
+    t.match(ended, { status, out: success })
+    t.ok(ended.err.startsWith(why(end)), ended.err)
+    t.notOk(existsSync(lock))
+    t.match(await start(['-reset', ...urls]), { status, out: '' })
+  }
+  t.match(await start(['-reset', gone, gone.replace(':1/', ':2/')]), { status: 4, out: '', err: /of the source.*\n.*of the destination/ })
+  t.match(await start(['-reset', 'redis://127.0.0.1:1', `file:${there}`]), { status: 0, out: /no migration lock/ }, 'a source that gets no lock need not be there')
+})
+
 t.test('each end has a password of its own in the environment, which goes before the one for both', { skip: skipWithout('redis') }, async (t) => {
   const folder = temporaryFolder(t)
   const [from, to] = await Promise.all(['from here', 'to there'].map(async (requirepass) => {

@@ -16,7 +16,7 @@ import type { Fingerprint } from '../transfer/fingerprint.js'
 import { isAlive } from '../transfer/is-alive.js'
 import { LockedError } from '../transfer/lock.js'
 import { makeFolder } from '../transfer/make-folder.js'
-import { Migration, PreflightError, type MigrationResult } from '../transfer/migration.js'
+import { Migration, PreflightError, type MigrationResult, type ResetResult } from '../transfer/migration.js'
 import { FAILURES } from '../transfer/report.js'
 import { keyText, StoreError, type Entry, type Store } from '../transfer/store.js'
 import { collectMoreOften } from './collector.js'
@@ -89,10 +89,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
   const migration = migrationOf(flags, ends, source, target, display, stop.signal)
   const command = `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`
   try {
-    if (flags.reset) {
-      process.stdout.write(resetText(await migration.reset()))
-      return EXIT.done
-    }
+    if (flags.reset) return concludeReset(await migration.reset(), verb)
     const result = await migration.run()
     display.report(result.report)
     return conclude(flags, result, command, display)
@@ -187,6 +184,13 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
   return EXIT.done
 }
 
+/** The status is that of the first end that failed. */
+function concludeReset({ labels, failures }: ResetResult, verb: string): number {
+  if (labels.length > 0 || failures.length === 0) process.stdout.write(resetText(labels))
+  const statuses = failures.map((error) => explain(error, false, verb, undefined, `the lock of the ${error.side === 'source' ? 'source' : 'destination'}, if it has one, was not reset: `))
+  return statuses[0] ?? EXIT.done
+}
+
 function asUsage(run: () => void): void {
   try {
     run()
@@ -207,8 +211,8 @@ function writeReport(file: string, content: object): void {
   }
 }
 
-/** `command`: what goes on, when something was copied already. */
-function explain(error: unknown, interrupted: boolean, verb: string, command?: string): number {
+/** `command`: what goes on, when something was copied already. `what`: what comes of it, for messages. */
+function explain(error: unknown, interrupted: boolean, verb: string, command?: string, what = ''): number {
   const say = (text: string): void => { process.stderr.write(`keyferry ${verb}: ${text}\n`) }
   if (error instanceof LockedError) {
     say(error.message)
@@ -220,7 +224,7 @@ function explain(error: unknown, interrupted: boolean, verb: string, command?: s
   }
   const cause = error instanceof TransferError ? error.cause : error
   if (!(cause instanceof StoreError)) throw error
-  say(cause.message)
+  say(what + cause.message)
   if (command !== undefined && !isUsage(cause)) process.stderr.write(`What was copied stays; when that is mended, the same command copies the rest: ${command}\n`)
   if (interrupted) return EXIT.interrupted
   if (isUsage(cause)) return EXIT.usage

@@ -79,6 +79,13 @@ export interface MigrationResult {
   readonly lost: LockLostError | undefined
 }
 
+export interface ResetResult {
+  /** The stores that had a lock. */
+  readonly labels: readonly string[]
+  /** The ends that may have theirs still, and why. */
+  readonly failures: readonly TransferError[]
+}
+
 /** Something found before the first write stands against it. */
 export class PreflightError extends Error {
   constructor(readonly findings: readonly Finding[]) {
@@ -111,23 +118,36 @@ export class Migration {
     this.#signal = options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal])
   }
 
-  /** Removes the locks of a migration that is gone, at both ends, whosever they are. The labels of the stores that had one. */
-  async reset(): Promise<string[]> {
-    const { source, target } = this
+  /** Removes the locks of a migration that is gone, whosever they are, at each end that can be reached. */
+  async reset(): Promise<ResetResult> {
+    const labels: string[] = []
+    const failures: TransferError[] = []
     try {
-      if (source.lockFile === undefined) await this.#at('source', () => source.open('read'))
-      // Nothing is made where nothing is yet.
-      const isThere = target.lockFile !== undefined || (await this.#at('target', () => isOpened(target)))
-      const had: string[] = []
       for (const [side, place] of this.#lockPlaces()) {
-        if ((side === 'target' && !isThere) || !(await this.#at(side, () => resetLock(place)))) continue
-        had.push(place.label)
-        if (side === 'target' && this.#keepsState) await this.#at(side, () => disownCheckpoint(this.#keeper))
+        try {
+          await this.#at(side, async () => {
+            if (!(await this.#isThere(side)) || !(await resetLock(place))) return
+            labels.push(place.label)
+            if (side === 'target' && this.#keepsState) await disownCheckpoint(this.#keeper)
+          })
+        } catch (error) {
+          if (!(error instanceof TransferError)) throw error
+          failures.push(error)
+        }
       }
-      return had
+      return { labels, failures }
     } finally {
       await this.#close()
     }
+  }
+
+  /** Opens an end as it is: nothing is made where nothing is yet. False for a target that is not there. */
+  async #isThere(side: 'source' | 'target'): Promise<boolean> {
+    const store = this[side]
+    if (store.lockFile !== undefined) return true
+    if (side === 'target') return isOpened(store)
+    await store.open('read')
+    return true
   }
 
   /** Runs it. Throws TransferError, LockedError, PreflightError. */
