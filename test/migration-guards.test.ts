@@ -92,6 +92,20 @@ t.test('a rate is never exceeded by more than a quarter of a second\'s worth', a
   }
 })
 
+t.test('keys count against the rate when they are read: those left out by their value do, those left out by their name do not', async (t) => {
+  const isTenth = ({ key }: KeyRef): boolean => key.toString().endsWith('0')
+  for (const [choice, seconds] of [[{ keepEntry: isTenth }, 10], [{ keepKey: isTenth }, 1]] as const) {
+    const [time, source] = [new VirtualTime(), await filled(1000)]
+    const run = new Copy(source, new MemoryStore(undefined, false), {
+      conflict: 'replace', parallel: 4, batchEntries: 100, convert: (each) => each, same: sameEntry, nowMs: Date.now, rate: { keysPerSecond: 100 },
+      sleep: (ms) => time.sleep(ms), monotonicMs: () => time.now, ...choice,
+    }).run(source.list(undefined))
+    await time.passUntil(run)
+    t.match((await run).counts, { written: 100 })
+    t.ok(Math.abs((time.now - 1000) / 1000 - seconds) <= 0.3, `${time.now - 1000} ms`)
+  }
+})
+
 t.test('an interruption ends a wait for the rate, and what was not written is not behind the mark', async (t) => {
   const stop = new AbortController()
   const source = await filled(100, () => 'x'.repeat(1000))

@@ -100,7 +100,7 @@ export const FLAGS: readonly FlagSpec[] = [
   { name: 'prefix-to', group: WHICH, value: 'TEXT', summary: 'what keys begin with at the destination, instead of --prefix-from', set: (f, text) => { f.prefixTo = text } },
   { name: 'max-parallel', group: HOW, value: 'N', default: '10', summary: 'batches under way at once', set: (f, text, name) => { f.maxParallel = wholeNumber(name, text, 1, 1000) } },
   { name: 'batch', group: HOW, value: 'N', summary: 'keys in one batch, at most', set: (f, text, name) => { f.batch = wholeNumber(name, text, 1, 1_000_000) } },
-  { name: 'rate', group: HOW, value: 'LIMIT', repeats: true, summary: 'not faster than 5000 (keys a second), 10MB (a second), or 5000,10MB', set: setRate },
+  { name: 'rate', group: HOW, value: 'LIMIT', repeats: true, summary: 'not faster than 5000 (keys read a second), 10MB (written a second), or 5000,10MB', set: setRate },
   { name: 'chunk-bytes', group: HOW, value: 'SIZE', summary: 'larger values go in pieces of this size (64MB)', set: (f, text, name) => { f.chunkBytes = bytes(name, text) } },
   { name: 'unordered', group: HOW, summary: 'copy in the order the source lists its keys, without sorting them', set: (f, text) => { f.unordered = text === 'true' } },
   { name: 'on-conflict', group: SAFETY, value: 'POLICY', default: 'replace; error for a Redis destination that is not empty', summary: 'what to do with a key the destination has: replace, skip, error', set: (f, text, name) => { f.onConflict = oneOf(name, text, POLICIES) } },
