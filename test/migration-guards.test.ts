@@ -10,8 +10,12 @@ import path from 'node:path'
 import { mock } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { encodePayload } from '../protocol/rdb/encode.js'
+import type { TableSource } from '../protocol/rdb/value.js'
+import { Slice } from '../protocol/slice.js'
 import { sameEntry } from '../src/backends/convert.js'
 import { MemoryStore } from '../src/backends/memory/store.js'
+import { fingerprintOf } from '../src/cli/fingerprints.js'
 import { Copy, type CopyOptions } from '../src/transfer/copy.js'
 import { isAlive } from '../src/transfer/is-alive.js'
 import type { Rate } from '../src/transfer/pace.js'
@@ -377,6 +381,42 @@ t.test('undoing leaves alone what was changed since, unless it is told to', asyn
   const other = await make(second)
   t.match(await undo(other, second, { ...UNDO, insists: true }), { restored: 5, removed: 2, changed: 0 })
   t.same(await contentOf(other), ['0 changed=old', '0 deleted=old', '0 expired=old', '0 overwritten=old', '0 ttl=old'])
+})
+
+/** A hash of these fields with these expiry times, 0 for none, in a version of Redis (12) or Valkey (80). */
+function expiringHash(times: Readonly<Record<string, number>>, version = 80): Entry {
+  const fields = Object.entries(times)
+  let at = -1
+  const table: TableSource = {
+    count: fields.length, hasExpiry: true, score: 0, first: new Slice(), second: Slice.from('v'),
+    get expireMs() { return fields[at][1] === 0 ? -1 : fields[at][1] },
+    next() {
+      const name = Buffer.from(fields[++at]?.[0] ?? '')
+      this.first.set(name, 0, name.length)
+      return at < fields.length
+    },
+    rewind() { at = -1 },
+  }
+  return { ...entry('hash', ''), form: 'dump', value: encodePayload({ type: 'hash', encoding: 'table', table }, { version, compressed: false }) }
+}
+
+t.test('a hash whose fields expire at other times was changed', async (t) => {
+  const soon = 1_900_000_000_000
+  const digests = [{ a: soon, b: 0 }, { a: soon + 1, b: 0 }, { a: 0, b: soon }, { a: soon, b: soon }, { a: 0, b: 0 }].map((times) => {
+    const { digest } = fingerprintOf(expiringHash(times))
+    for (const version of [12, 80]) t.equal(fingerprintOf(expiringHash(Object.fromEntries(Object.entries(times).reverse()), version)).digest, digest, 'in any order and version')
+    return digest
+  })
+  t.equal(new Set(digests).size, digests.length)
+  for (const [times, end] of [[{ a: soon, b: 0 }, { removed: 1, changed: 0 }], [{ a: soon + 1000, b: 0 }, { removed: 0, changed: 1 }], [{ a: 0, b: 0 }, { removed: 0, changed: 1 }]] as const) {
+    const undoLog = path.join(temporaryFolder(t), 'undo')
+    const [source, target] = [new MemoryStore(undefined, true), new MemoryStore(undefined, true)]
+    await source.write([expiringHash({ a: soon, b: 0 })], 'replace')
+    await migration(source, target, { undoLog }).run()
+    await target.open()
+    await target.write([expiringHash(times, 12)], 'replace')
+    t.match(await undo(target, undoLog, UNDO), end)
+  }
 })
 
 t.test('a key that was written twice in one run ends as it was before', async (t) => {

@@ -87,7 +87,7 @@ function* listElements(list: ListValue): Generator<string> {
 
 // ------------------------------------------------------------------------------------------------ rows in any order
 
-/** A member or field, and what belongs to it: nothing, a score, or a value; and when a field expires, 0 for never. */
+/** A member or field, a byte to a character, and what belongs to it: nothing, a score, or a value; and when a field expires, 0 for never. */
 type Row = readonly [member: string, content: string | number, expireMs: number]
 
 /** Both yield the same rows, in any order. A member is there once on each side, or the two are not the same. */
@@ -126,7 +126,8 @@ function sameInAnyOrder(left: Row, a: Iterator<Row>, right: Row, b: Iterator<Row
   }
 }
 
-function* rowsOf(value: SetValue | HashValue | ZsetValue): Generator<Row> {
+/** Of a table, what is left of it. */
+export function* rowsOf(value: SetValue | HashValue | ZsetValue): Generator<Row> {
   if (value.encoding === 'intset') for (let i = 0; i < intsetCount(value.blob, 0); i++) yield [String(intsetAt(value.blob, 0, i)), '', 0]
   else if (value.encoding === 'table') yield* tableRows(value)
   else yield* packedRows(value)
