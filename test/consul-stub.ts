@@ -32,6 +32,8 @@ const VERBS: Readonly<Record<string, { readonly must: readonly string[]; readonl
   'delete': { must: [], may: [] },
 }
 
+const lacksWrite = (key: string): string => `Permission denied: token with AccessorID 'anonymous' lacks permission 'key:write' on "${key}"`
+
 class Refusal extends Error {
   constructor(readonly status: number, message: string) {
     super(message)
@@ -50,6 +52,11 @@ export class ConsulStub {
   constructor(
     /** The token that every request must carry, when there is one. */
     readonly token?: string,
+    /**
+     * Who may not write: this token, as its rules have it, or whoever comes over HTTP, as `allow_write_http_from` has it,
+     * which counts every PUT as a write.
+     */
+    readonly readOnly?: 'token' | 'http',
   ) {}
 
   async start(): Promise<number> {
@@ -69,9 +76,9 @@ export class ConsulStub {
       this.requests.push(`${request.method} ${request.url}`)
       if (this.requests.length > 1000) this.requests.shift()
       try {
-        const { status, json } = this.#answer(request, Buffer.concat(pieces))
+        const { status, json, raw } = this.#answer(request, Buffer.concat(pieces))
         response.writeHead(status, { 'content-type': 'application/json', 'x-consul-index': String(this.index) })
-        response.end(json === undefined ? '' : JSON.stringify(json))
+        response.end(raw ?? (json === undefined ? '' : JSON.stringify(json)))
       } catch (error) {
         response.writeHead(error instanceof Refusal ? error.status : 500, { 'content-type': 'text/plain' })
         response.end((error as Error).message)
@@ -79,21 +86,22 @@ export class ConsulStub {
     })
   }
 
-  #answer(request: http.IncomingMessage, body: Buffer): { status: number; json?: unknown } {
+  #answer(request: http.IncomingMessage, body: Buffer): { status: number; json?: unknown; raw?: Buffer } {
     const url = new URL(request.url as string, 'http://stub')
     if (this.token !== undefined && request.headers['x-consul-token'] !== this.token) throw new Refusal(403, 'Permission denied: token with AccessorID \'anonymous\' lacks permission')
+    if (this.readOnly === 'http' && request.method !== 'GET') throw new Refusal(403, 'Access is restricted')
     if (url.pathname === '/v1/txn') return this.#txn(request.method as string, url.searchParams, request.headers['content-length'], body)
     if (!url.pathname.startsWith('/v1/kv/')) return this.#outlaw(404, `no path ${url.pathname}`)
     const key = decodeURIComponent(url.pathname.slice('/v1/kv/'.length))
     if (/(^|\/)\.{1,2}(\/|$)|\/\//.test(key)) return this.#outlaw(301, 'such a path is cleaned and redirected')
-    if (request.method === 'GET') return this.#list(key, url.searchParams)
+    if (request.method === 'GET') return url.searchParams.has('raw') ? this.#get(key, url.searchParams) : this.#list(key, url.searchParams)
     if (request.method === 'PUT') return this.#put(key, url.searchParams, body)
     return this.#outlaw(405, `method ${request.method}`)
   }
 
   #list(prefix: string, query: URLSearchParams): { status: number; json?: unknown } {
     this.#allow(query, ['keys', 'separator', 'consistent'])
-    if (!query.has('keys')) return this.#outlaw(400, 'only listings of keys are in use')
+    if (!query.has('keys')) return this.#outlaw(400, 'only listings of keys and raw values are in use')
     const separator = query.get('separator') ?? ''
     const names = new Set<string>()
     for (const name of [...this.keys.keys()].filter((name) => name.startsWith(prefix))) {
@@ -104,8 +112,15 @@ export class ConsulStub {
     return { status: 200, json: [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))) }
   }
 
+  #get(key: string, query: URLSearchParams): { status: number; raw?: Buffer } {
+    this.#allow(query, ['raw', 'consistent'])
+    const raw = this.keys.get(key)?.value
+    return raw === undefined ? { status: 404 } : { status: 200, raw }
+  }
+
   #put(key: string, query: URLSearchParams, body: Buffer): { status: number; json?: unknown } {
     this.#allow(query, ['cas', 'flags'])
+    if (this.readOnly === 'token') throw new Refusal(403, lacksWrite(key))
     if (key === '') throw new Refusal(400, 'Missing key name')
     if (body.length > LIMIT_BYTES) throw new Refusal(413, `Request body(${body.length} bytes) too large, max size: ${LIMIT_BYTES} bytes.`)
     const cas = query.get('cas')
@@ -124,6 +139,8 @@ export class ConsulStub {
     })
     if (operations.length > OPERATIONS_MAX) throw new Refusal(413, `Transaction contains too many operations (${operations.length} > ${OPERATIONS_MAX})`)
     for (const kv of operations) this.#check(kv)
+    const writes = operations.flatMap(({ Verb, Key }, i) => (/^(get|check-not-exists)$/.test(Verb) ? [] : [{ OpIndex: i, What: lacksWrite(Key) }]))
+    if (this.readOnly === 'token' && writes.length > 0) return { status: 409, json: { Results: null, Errors: writes } }
     const results: unknown[] = []
     const errors: { OpIndex: number; What: string }[] = []
     const before = new Map(this.keys)

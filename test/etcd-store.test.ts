@@ -26,6 +26,7 @@ import { Random } from '../src/random.js'
 import { EntryError, keyText, StoreError, type Entry, type Finding, type KeyRef, type Store } from '../src/transfer/store.js'
 import { ConsulStub } from './consul-stub.js'
 import { field, request, WalWriter } from './etcd-wal-writer.js'
+import { start } from './migrations.js'
 import { skipWithoutEtcd, startEtcd } from './peers-etcd.js'
 
 const FIXTURES = fileURLToPath(new URL('../../test/fixtures/etcd2/', import.meta.url))
@@ -796,4 +797,25 @@ t.test('consul, against a strict stub of its documented API', async (t) => {
   t.same((await strong.read([ref('vault/c')])).map((entry) => (entry as Entry).value.toString()), ['2'])
   t.match(stub.requests.at(-1), /\/v1\/txn\?consistent/)
   t.same(stub.outlawed, [])
+})
+
+t.test('consul that lets nobody write: a source without a lock, and no destination', async (t) => {
+  const names = ['a', 'b/c', 'empty', 'sp ace/\u00e4?x#y%41', 'd//e']
+  for (const readOnly of ['token', 'http'] as const) {
+    const stub = new ConsulStub('the-token', readOnly)
+    const port = await stub.start()
+    t.teardown(() => stub.stop())
+    for (const name of names) stub.keys.set(`vault/${name}`, { value: Buffer.from(name === 'empty' ? '' : `v${name}`), createIndex: 1, modifyIndex: 1 })
+    const url = `consul://127.0.0.1:${port}/vault`
+    const target = mkdtempSync(path.join(tmpdir(), 'keyferry-consul-'))
+    t.teardown(() => rmSync(target, { recursive: true, force: true }))
+    const token = { CONSUL_HTTP_TOKEN: 'the-token' }
+    t.match(await start(['--exclude=d//*', '--verify=full', url, `file:${target}`], undefined, token), { status: 0, out: /written +4.*no difference/s, err: /\[WARN\] +consul .* is read without a lock, for its user may not write one/ })
+    t.match(await start([`file:${target}`, url], undefined, token), { status: 2, err: /^keyferry migrate: consul .*: (Permission denied|Access is restricted).*check the token/m })
+    const store = await opened(t, consul.create({ address: `127.0.0.1:${port}`, token: 'the-token', consistency_mode: 'strong' }), 'read')
+    t.same((await store.read([...names, 'none'].map(ref))).map((entry) => (entry instanceof EntryError ? entry.code : entry?.value.toString())),
+      ['va', 'vb/c', '', 'vsp ace/\u00e4?x#y%41', readOnly === 'http' ? 'unsupported' : 'vd//e', undefined])
+    t.same([...stub.keys.keys()].sort(), names.map((name) => `vault/${name}`).sort())
+    t.same(stub.outlawed, [])
+  }
 })

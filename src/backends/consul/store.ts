@@ -2,7 +2,8 @@
  * Consul's key-value store as source and target, over its HTTP API, with Vault's layout.
  *
  *     list    GET /v1/kv/PATH?keys: all names at once, which the agent sends in order (there are no pages)
- *     read    PUT /v1/txn of `get`: a key that is gone fails the transaction and is named; the others are asked for again
+ *     read    PUT /v1/txn of `get`: a key that is gone fails the transaction and is named; the others are asked for again.
+ *             Where no PUT is let through (`allow_write_http_from` of the agent) GET /v1/kv/KEY?raw, a key at a time
  *     write   PUT /v1/txn of `set`, or of `cas` with index 0, which sets only what is not there, for 'skip' and 'error':
  *             keys that are there fail the transaction and are named; the others are written then
  *     remove  PUT /v1/txn of `delete`
@@ -22,6 +23,9 @@ const REQUEST_BYTES_MAX = 512 * 1024
 const KEY_BYTES_MAX = 32768
 const PAGE_KEYS = 1000
 
+/** A URL path with such a segment would be cleaned by the server: `//`, `.`, `..`. */
+const UNCLEAN = /(^|\/)\.{0,2}(\/|$)/
+
 interface Operation {
   readonly name: string
   readonly json: string
@@ -34,6 +38,7 @@ interface TxnAnswer {
 
 export class ConsulStore implements Store {
   readonly traits: StoreTraits
+  #readsByGet = false
 
   constructor(
     readonly label: string,
@@ -88,8 +93,8 @@ export class ConsulStore implements Store {
     }
   }
 
-  async read(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
-    const entries: (Entry | undefined)[] = []
+  async read(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    const entries: (Entry | EntryError | undefined)[] = []
     for (let at = 0; at < keys.length; at += OPERATIONS_MAX) entries.push(...await this.#readSome(keys.slice(at, at + OPERATIONS_MAX)))
     return entries
   }
@@ -135,7 +140,8 @@ export class ConsulStore implements Store {
     }
   }
 
-  async #readSome(keys: readonly KeyRef[]): Promise<(Entry | undefined)[]> {
+  async #readSome(keys: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
+    if (this.#readsByGet) return Promise.all(keys.map((ref) => this.#readAlone(ref)))
     // A name that is not UTF-8 can not be there.
     const names = keys.map(({ key }) => (isUtf8(key) ? this.prefix + key.toString('utf8') : ''))
     const values = new Map<string, Buffer>()
@@ -145,6 +151,10 @@ export class ConsulStore implements Store {
         for (const { KV } of Results ?? []) if (KV !== undefined) values.set(KV.Key, Buffer.from(KV.Value ?? '', 'base64'))
       })
     } catch (error) {
+      if (error instanceof StoreError && error.fault === 'denied') {
+        this.#readsByGet = true
+        return this.#readSome(keys)
+      }
       if (!(error instanceof AnswerTooLarge) || keys.length === 1) throw error
       const half = keys.length >> 1
       return [...await this.#readSome(keys.slice(0, half)), ...await this.#readSome(keys.slice(half))]
@@ -153,6 +163,14 @@ export class ConsulStore implements Store {
       const value = values.get(name)
       return value === undefined ? undefined : { db: keys[i].db, key: keys[i].key, form: 'raw', value: Buffer.from(value), expiresAtMs: undefined }
     })
+  }
+
+  async #readAlone({ db, key }: KeyRef): Promise<Entry | EntryError | undefined> {
+    const name = isUtf8(key) ? this.prefix + key.toString('utf8') : ''
+    if (name === '') return undefined
+    if (UNCLEAN.test(name)) return new EntryError('unsupported', `${this.label} lets no transaction through, and the name ${keyText(key)} can not stand in a URL`)
+    const { status, body } = await this.#send('GET', pathOf(name), `?raw${this.isStrong ? '&consistent' : ''}`, undefined, 'reading a key')
+    return status === 404 ? undefined : { db, key, form: 'raw', value: Buffer.from(body), expiresAtMs: undefined }
   }
 
   /**
@@ -182,9 +200,8 @@ export class ConsulStore implements Store {
 
   /** A value that fits no transaction. */
   async #putAlone(entry: Entry, name: string, conflict: ConflictPolicy): Promise<WriteOutcome> {
-    // A URL path would be cleaned of these by the server.
-    if (/(^|\/)\.{0,2}(\/|$)/.test(name)) return new EntryError('too-large', `${keyText(entry.key)} has ${entry.value.length} bytes, too many for a transaction, and its name can not stand in a URL`)
-    const { status, body } = await this.#send('PUT', `/v1/kv/${name.split('/').map(encodeURIComponent).join('/')}`, conflict === 'replace' ? '' : '?cas=0', entry.value, 'writing a large key', false)
+    if (UNCLEAN.test(name)) return new EntryError('too-large', `${keyText(entry.key)} has ${entry.value.length} bytes, too many for a transaction, and its name can not stand in a URL`)
+    const { status, body } = await this.#send('PUT', pathOf(name), conflict === 'replace' ? '' : '?cas=0', entry.value, 'writing a large key', false)
     const text = body.toString('utf8', 0, 300).trim()
     if (status === 413 || status === 400) return new EntryError(status === 413 ? 'too-large' : 'refused', `${this.label} refuses ${keyText(entry.key)}: ${text}`)
     return text === 'true' ? 'written' : 'exists'
@@ -204,13 +221,13 @@ export class ConsulStore implements Store {
     const isKeys = path === '/v1/kv/'
     const answer = await this.http.send({
       method,
-      path: (isKeys ? `${path}${this.prefix.split('/').map(encodeURIComponent).join('/')}` : path) + query + (isKeys && this.isStrong ? '&consistent' : ''),
+      path: (isKeys ? pathOf(this.prefix) : path) + query + (isKeys && this.isStrong ? '&consistent' : ''),
       ...(body === undefined ? {} : { body }),
       headers: this.token === undefined ? {} : { 'x-consul-token': this.token },
       isRepeatable: mayRepeat,
     })
     const { status } = answer
-    if (status === 200 || (status === 404 && isKeys) || (status === 409 && path === '/v1/txn')) return answer
+    if (status === 200 || (status === 404 && method === 'GET') || (status === 409 && path === '/v1/txn')) return answer
     const text = answer.body.toString('utf8', 0, 300).trim()
     if (status === 401 || status === 403) throw this.#denied(doing, text)
     if (!isKeys && path !== '/v1/txn' && (status === 400 || status === 413)) return answer
@@ -229,6 +246,8 @@ export class ConsulStore implements Store {
     }
   }
 }
+
+const pathOf = (name: string): string => `/v1/kv/${name.split('/').map(encodeURIComponent).join('/')}`
 
 const operationOf = (verb: string, name: string, more: string): string => `{"KV":{"Verb":"${verb}","Key":${JSON.stringify(name)}${more}}}`
 
