@@ -533,6 +533,7 @@ t.test('a cluster whose slots move and whose nodes die while it is copied', { sk
   for (const { key } of await listed(cluster)) seen.add(key.toString())
   await moving
   t.equal(seen.size, 1500, 'every key is listed')
+  t.same(await cluster.doubts?.(), [], 'slots that were moved have lost nothing')
 
   // The first node dies; its replica takes over.
   await until(async () => (await nodes[0].client.text('WAIT', 1, 100)) === ':1')
@@ -544,6 +545,37 @@ t.test('a cluster whose slots move and whose nodes die while it is copied', { sk
   t.equal((await reading).slice(0, 1500).filter((entry) => entry !== undefined).length, 1500)
   t.equal((await cluster.read(entries)).filter((entry) => entry !== undefined).length, 2000)
   t.equal(new Set((await listed(cluster)).map(({ key }) => key.toString())).size, 2000)
+  t.match(await cluster.doubts?.(), [new RegExp(`^redis-cluster:.* \\(node ${nodes[0].address}\\) was written to, and a replica stands in for it now`)])
+})
+
+t.test('a replica of a cluster that takes over without the last writes', { skip: noRedis }, async (t) => {
+  const nodes = await startCluster('redis', 3)
+  const replica = await startNode('redis')
+  nodes.push(replica)
+  t.teardown(() => stopCluster(nodes))
+  await nodes[0].client.call('CONFIG', 'SET', 'repl-diskless-sync-delay', 0)
+  await meet(replica, nodes[0])
+  await until(async () => (await replica.client.text('CLUSTER', 'REPLICATE', nodes[0].id)) === '+OK')
+  await until(async () => (await replica.client.text('INFO', 'replication')).includes('master_link_status:up'))
+  const from = await running(t, 'redis')
+  await from.client.pipeline(Array.from({ length: 1500 }, (_, i) => ['SET', `key${i}`, i]))
+  const ends = [`redis://${from.address}`, `redis-cluster://${nodes[1].address}`]
+  // It hears nothing any more of what its primary is told.
+  let takenOver: Promise<void> | undefined
+  const ended = await start(['-log-level=debug', '--rate=500', '--batch=20', ...ends], (child) => child.stderr?.on('data', (chunk: Buffer) => {
+    if (chunk.includes('key: path=')) takenOver ??= (async () => {
+      await nodes[0].client.call('ACL', 'SETUSER', 'default', '-psync', '-sync')
+      await nodes[0].client.call('CLIENT', 'KILL', 'TYPE', 'replica')
+      await new Promise((done) => { setTimeout(done, 500) })
+      await nodes[0].peer.kill()
+      await until(async () => (await replica.client.text('CLUSTER', 'FAILOVER', 'TAKEOVER')) === '+OK')
+    })()
+  }))
+  await takenOver
+  t.match(ended, { status: 0, err: new RegExp(`\\[WARN\\] +redis-cluster:.* \\(node ${nodes[0].address}\\) was written to, and a replica .*: see with --verify full .*--repair`) })
+  const there = await Promise.all(nodes.slice(1).map(({ client }) => client.text('DBSIZE')))
+  t.ok(there.reduce((sum, reply) => sum + Number(reply.slice(1)), 0) < 1500, 'it has lost some')
+  t.match(await start(['--repair', '--verify=full', ...ends]), { status: 0, out: /no difference/ })
 })
 
 /** Hears replies and writes them down. */

@@ -163,6 +163,8 @@ export class Migration {
       await this.#checkLocks()
       const through = !report.interrupted && !this.options.dryRun && this.#lost === undefined
       if (through) await this.#at('target', async () => this.target.commit?.())
+      if (!through || this.options.verify !== 'full')
+        for (const doubt of await this.#at('target', async () => (await this.target.doubts?.()) ?? [])) this.#warn(`${doubt}: see with --verify full whether anything is missing, and copy it with --repair`)
       const comparison = through && this.options.verify !== 'none' ? await this.#verify(report.keys) : undefined
       await this.#checkLocks()
       if (through && this.#lost === undefined) await this.#checkpoint?.clear()

@@ -188,6 +188,8 @@ export interface Store {
   refusalOf?(entry: Entry): EntryError | undefined
   /** Deletes keys; those that are not there are passed over. */
   remove(keys: readonly KeyRef[]): Promise<void>
+  /** Why something that was written may be missing by now, a sentence each: asked when a copy has ended. */
+  doubts?(): Promise<readonly string[]>
   /** Removes what a process that was killed left half written, and only that. Called when a run goes on in its place. */
   sweep?(): Promise<void>
   /**

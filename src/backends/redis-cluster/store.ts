@@ -42,6 +42,7 @@ class ClusterStore implements Store {
   readonly #versions = new PayloadVersions()
   #limits: Limits | undefined
   readonly #reader = new EntryReader(false)
+  readonly #written = new Set<Connections>()
 
   constructor(readonly settings: Settings) {
     this.label = `redis-cluster://${settings.addresses.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')}`
@@ -120,7 +121,20 @@ class ClusterStore implements Store {
     const foreign = entries.find(({ db }) => db !== 0)
     if (foreign !== undefined) throw new StoreError('usage', `${this.label} has database 0 alone; map database ${foreign.db} to it, or leave it out`)
     const doubtful = new Set<Entry>()
-    return this.#route<Entry, WriteOutcome>(entries, (node, some, asking) => writeEntries(node, 0, some, conflict, options, doubtful, asking))
+    return this.#route<Entry, WriteOutcome>(entries, (node, some, asking) => {
+      this.#written.add(node)
+      return writeEntries(node, 0, some, conflict, options, doubtful, asking)
+    })
+  }
+
+  /** A replica that takes over has what it had got by then. A node whose slots were moved with their keys is a primary still. */
+  async doubts(): Promise<string[]> {
+    if (this.#written.size === 0) return []
+    await this.#topology.refresh(undefined, true)
+    const primaries = this.#topology.primaries()
+    const others = [...this.#written].filter((node) => !primaries.includes(node))
+    const isReplaced = await Promise.all(others.map(async (node) => !(await isPrimary(node).catch(() => false))))
+    return others.filter((_, i) => isReplaced[i]).map(({ label }) => `${label} was written to, and a replica stands in for it now, which may lack the last of it`)
   }
 
   async remove(keys: readonly KeyRef[]): Promise<void> {
@@ -200,6 +214,11 @@ class ClusterStore implements Store {
     if (kind === 'ask') asked.set(i, address)
     else this.#topology.moved(slot, address)
   }
+}
+
+async function isPrimary(node: Connections): Promise<boolean> {
+  const info = await node.run(0, (connection) => connection.call(['INFO', 'replication']))
+  return Buffer.isBuffer(info) && info.includes('role:master')
 }
 
 function isRedirection(answer: unknown): answer is Redirection {
