@@ -557,6 +557,7 @@ t.test('a replica of a cluster that takes over without the last writes', { skip:
   await meet(replica, nodes[0])
   await until(async () => (await replica.client.text('CLUSTER', 'REPLICATE', nodes[0].id)) === '+OK')
   await until(async () => (await replica.client.text('INFO', 'replication')).includes('master_link_status:up'))
+  await until(async () => (await Promise.all(nodes.map(({ client }) => client.text('CLUSTER', 'INFO')))).every((info) => /cluster_slots_assigned:16384[^]*cluster_known_nodes:4/.test(info)))
   const from = await running(t, 'redis')
   await from.client.pipeline(Array.from({ length: 1500 }, (_, i) => ['SET', `key${i}`, i]))
   const ends = [`redis://${from.address}`, `redis-cluster://${nodes[1].address}`]
