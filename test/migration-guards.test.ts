@@ -254,10 +254,13 @@ t.test('a checkpoint of a run that did not end in order goes with its lock', asy
   for (const [what, entries, resets, keys] of cases) {
     const target = new MemoryStore(undefined, false)
     await target.write(entries, 'replace')
-    if (resets) t.equal((await migration(await filled(1), target, gone).reset()).length, 1)
+    if (resets) t.equal((await migration(await filled(1), target, gone).reset()).labels.length, 1)
     await target.open()
     t.equal((await migration(await filled(500), target, gone).run()).report.keys, keys, what)
   }
+  const target = new MemoryStore(undefined, false)
+  await target.write([checkpoint()], 'replace')
+  t.equal((await migration(await filled(500), target, { ...gone, repair: true }).run()).report.keys, 500, 'who repairs looks at all')
 })
 
 async function appears(file: string): Promise<void> {

@@ -84,6 +84,15 @@ export class TransferError extends Error {
   }
 }
 
+/** Does something with a store of this side; a StoreError comes as TransferError. */
+export async function at<T>(side: 'source' | 'target', work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw error instanceof StoreError ? new TransferError(side, error) : error
+  }
+}
+
 const RETRIES = 6
 /** A store that has not answered within its own time-out has had as long as it may take: it gets as long again, not six times. */
 const NO_ANSWER_RETRIES = 1

@@ -9,14 +9,14 @@
  */
 import { Checkpoint, disownCheckpoint, folderKeeper, storeKeeper, type Keeper } from './checkpoint.js'
 import { Compare, type Comparison } from './compare.js'
-import { Copy, TransferError, type Choice, type CopyOptions } from './copy.js'
+import { Copy, TransferError, at, type Choice, type CopyOptions } from './copy.js'
 import type { Fingerprint } from './fingerprint.js'
 import { JournalWriter, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
 import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
-import { plural } from './plural.js'
+import { PreflightError, areOneStore, preflight } from './preflight.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { compareKeys, nameOf, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
@@ -86,14 +86,6 @@ export interface ResetResult {
   readonly failures: readonly TransferError[]
 }
 
-/** Something found before the first write stands against it. */
-export class PreflightError extends Error {
-  constructor(readonly findings: readonly Finding[]) {
-    super(findings.filter(({ level }) => level === 'error').map(({ code, message }) => `${code}: ${message}`).join('\n'))
-    this.name = 'PreflightError'
-  }
-}
-
 export class Migration {
   readonly #locks: Lock[] = []
   #checkpoint: Checkpoint | undefined
@@ -125,7 +117,7 @@ export class Migration {
     try {
       for (const [side, place] of this.#lockPlaces()) {
         try {
-          await this.#at(side, async () => {
+          await at(side, async () => {
             if (!(await this.#isThere(side)) || !(await resetLock(place))) return
             labels.push(place.label)
             if (side === 'target' && this.#keepsState) await disownCheckpoint(this.#keeper)
@@ -154,7 +146,7 @@ export class Migration {
   async run(): Promise<MigrationResult> {
     try {
       if (this.options.applyFile !== undefined) await this.#checkPlan(this.options.applyFile)
-      await this.#at('source', () => this.source.open('read'))
+      await at('source', () => this.source.open('read'))
       await this.#openTarget()
       // Before the locks, which are entries like others to a store that counts what it has.
       const findings = await this.#preflight()
@@ -162,9 +154,9 @@ export class Migration {
       const report = await this.#copy()
       await this.#checkLocks()
       const through = !report.interrupted && !this.options.dryRun && this.#lost === undefined
-      if (through) await this.#at('target', async () => this.target.commit?.())
+      if (through) await at('target', async () => this.target.commit?.())
       if (!through || this.options.verify !== 'full')
-        for (const doubt of await this.#at('target', async () => (await this.target.doubts?.()) ?? [])) this.#warn(`${doubt}: see with --verify full whether anything is missing, and copy it with --repair`)
+        for (const doubt of await at('target', async () => (await this.target.doubts?.()) ?? [])) this.#warn(`${doubt}: see with --verify full whether anything is missing, and copy it with --repair`)
       const comparison = through && this.options.verify !== 'none' ? await this.#verify(report.keys) : undefined
       await this.#checkLocks()
       if (through && this.#lost === undefined) await this.#checkpoint?.clear()
@@ -177,7 +169,7 @@ export class Migration {
   /** A dry run creates nothing: where there is no file, folder or table yet, the target is taken as empty. */
   async #openTarget(): Promise<void> {
     const { target } = this
-    if (!this.options.dryRun) return this.#at('target', () => target.open('write'))
+    if (!this.options.dryRun) return at('target', () => target.open('write'))
     if (target.traits.startsOver === true) {
       // What is there is replaced as a whole.
       this.target = { ...emptyLike(target), preflight: async (access) => (await target.preflight?.(access)) ?? [] }
@@ -200,14 +192,6 @@ export class Migration {
   get #conflict(): ConflictPolicy {
     if (this.options.repair) return 'replace'
     return this.options.conflict ?? (this.target.traits.vaultLayout ? 'replace' : 'error')
-  }
-
-  async #at<T>(side: 'source' | 'target', work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw error instanceof StoreError ? new TransferError(side, error) : error
-    }
   }
 
   /** The locks of both ends, as far as they can have one; what is both is locked once. */
@@ -272,52 +256,11 @@ export class Migration {
   }
 
   async #preflight(): Promise<Finding[]> {
-    const findings = [
-      ...(await this.#at('source', async () => (await this.source.preflight?.('read')) ?? [])),
-      ...(await this.#at('target', async () => (await this.target.preflight?.('write')) ?? [])),
-      ...(await this.#databaseFindings()),
-      ...(await this.#sameFindings()),
-    ]
+    const { source, target, options: { choice, listener } } = this
+    this.#isOneStore = await areOneStore(source, target)
+    const findings = await preflight(source, target, choice, this.#isOneStore)
     if (findings.some(({ level }) => level === 'error')) throw new PreflightError(findings)
-    for (const { level, code, message } of findings) this.options.listener?.note?.(level === 'warning' ? 'warning' : 'info', `${code}: ${message}`)
-    return findings
-  }
-
-  /** Whether keys would be written over those that they are copied from. */
-  async #sameFindings(): Promise<Finding[]> {
-    const { source, target, options: { choice } } = this
-    const own = await this.#at('source', async () => source.identity?.())
-    const other = await this.#at('target', async () => target.identity?.())
-    this.#isOneStore = own !== undefined && own === other
-    const isWithin = own !== undefined && other?.startsWith(`${own}/`) === true
-    if (isWithin && choice.keepKey?.({ db: 0, key: Buffer.from(`${other.slice(own.length + 1)}/`) }) !== false)
-      return [{ code: 'same-server', level: 'error', message: `${target.label} lies within ${source.label}: what is written would be copied in its turn. Name a destination outside of it, or choose keys that are not below it with --match or --exclude` }]
-    if (!this.#isOneStore || choice.isApart === true) return []
-    const both = source.label === target.label ? `source and destination are both ${source.label}` : `${source.label} and ${target.label} are the same`
-    return [{ code: 'same-server', level: 'error', message: `${both}: keys would be copied over those that they come from. Name another destination, or keep the two apart with --prefix-from and --prefix-to${source.traits.databases ? ', or --db FROM:TO' : ''}` }]
-  }
-
-  /** Databases of the source for which the target has no place, where the source tells which it has. */
-  async #databaseFindings(): Promise<Finding[]> {
-    const { source, target, options: { choice: { databaseOf = (db: number) => db } } } = this
-    const only = target.traits.onlyDatabase ?? (target.traits.databases ? undefined : 0)
-    if (only === undefined && target.databaseRefusal === undefined) return []
-    const numbers = await this.#at('source', async () => (await source.databases?.()) ?? [])
-    if (only === undefined) return this.#missingDatabases(numbers.map(databaseOf).filter((db) => db !== undefined))
-    const others = numbers.filter((db) => (databaseOf(db) ?? only) !== only)
-    if (others.length === 0) return []
-    const advice = `copy one at a time, as in --db ${others[0]}:${only} (with --prefix-to where names could meet), or leave them out with --db ${only}`
-    return [{ code: 'one-database', level: 'error', message: `${target.label} has database ${only} alone, and ${source.label} has keys in ${plural(others.length, 'database')} ${others.join(', ')}: ${advice}` }]
-  }
-
-  /** Those of these databases that the target does not have; the lower ones are there when the higher one is. */
-  async #missingDatabases(wanted: readonly number[]): Promise<Finding[]> {
-    const findings: Finding[] = []
-    for (const db of [...new Set(wanted)].sort((a, b) => b - a)) {
-      const message = await this.#at('target', async () => this.target.databaseRefusal?.(db))
-      if (message === undefined) break
-      findings.push({ code: 'databases', level: 'error', message })
-    }
+    for (const { level, code, message } of findings) listener?.note?.(level === 'warning' ? 'warning' : 'info', `${code}: ${message}`)
     return findings
   }
 
@@ -387,11 +330,13 @@ export class Migration {
 
   /** Where an earlier run of the same task stopped. */
   async #resume(): Promise<KeyRef | undefined> {
-    const { dryRun, unordered, stateFolder, owner, nowMs } = this.options
+    const { dryRun, unordered, repair, stateFolder, owner, nowMs } = this.options
     if (dryRun || unordered || !this.#keepsState) return undefined
     const checkpoint = new Checkpoint(this.#keeper, owner.task, owner.id, nowMs, (error) => this.#warn(`the checkpoint could not be saved: ${(error as Error).message}`))
     this.#checkpoint = checkpoint
-    const mark = await this.#at('target', () => checkpoint.load(this.#previousOwner))
+    // Whoever repairs looks at every key.
+    if (repair) return undefined
+    const mark = await at('target', () => checkpoint.load(this.#previousOwner))
     if (mark !== undefined && stateFolder !== undefined && !(await this.#hasArrived(mark))) {
       this.#warn('the destination does not have the key at which an earlier run of this migration stopped: beginning at the first one')
       return undefined
@@ -402,7 +347,7 @@ export class Migration {
 
   /** A checkpoint beside the target may say more than the target has, when that was emptied or restored. */
   async #hasArrived(mark: KeyRef): Promise<boolean> {
-    const [found] = await this.#at('target', () => this.target.read([this.options.choice.rename?.(mark) ?? mark]))
+    const [found] = await at('target', () => this.target.read([this.options.choice.rename?.(mark) ?? mark]))
     return found !== undefined
   }
 
