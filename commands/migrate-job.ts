@@ -15,9 +15,11 @@
  *    first reply was lost is settled by comparing the target's value with ours, on a third link if need be.
  * 8. A payload version that the target refuses is lowered, the value encoded again.
  * 9. What became of every key is told: the reply is Redis' own; statistics and report say more.
+ * 10. Commands at the same time share a link, each behind those that have sent all of theirs; whoever wants more of it than
+ *     one pass takes another.
  *
  *     [take link that is ready] ----> streamed at once: no promise between the command and its RESTOREs, nor
- *         | there is none             between the last reply and ours; all else goes on below   #run
+ *         | there is none             between the last reply and ours; all else goes on below   run, #ended
  *     [take link] --fault--> IOERR connecting / writing
  *         |  #open
  *     [prepare: AUTH, SELECT] --refused--> "Target instance replied with error"
@@ -89,7 +91,8 @@ type StreamEnd = (fault: LinkFault | undefined, failure?: unknown) => void
 
 /** A pass that has ended. */
 interface Begun {
-  readonly link: Link
+  /** The one it was on, when it may be used further. */
+  readonly link: Link | undefined
   readonly fault: LinkFault | undefined
   readonly failure: unknown
 }
@@ -129,25 +132,32 @@ export class MigrateJob {
    * Never throws.
    */
   run(done: Done): void {
-    const { links, order, engine } = this
+    const { links, order } = this
     const link = links.takeReady(order.target, order.timeoutMs, order.targetDb)
     if (link === undefined) {
       void this.#goOn(undefined, done)
       return
     }
-    this.#stream(link, undefined, (fault, failure) => {
-      if (fault !== undefined || failure !== undefined || !this.#isAllMoved) {
-        void this.#goOn({ link, fault, failure }, done)
-        return
-      }
-      links.give(link, engine.clock.nowMs)
-      this.#finish()
-      done(undefined)
-    })
+    const batch = this.#stream(link, undefined, (fault, failure) => this.#ended(link, fault, failure, done))
+    if (batch.isHanded && !batch.isComplete) links.offer(link)
   }
 
-  get #isAllMoved(): boolean {
-    return this.#firstError === undefined && this.#versionRefused.length === 0
+  /** A pass over a link that was ready, and perhaps shared, has ended. */
+  #ended(link: Link, fault: LinkFault | undefined, failure: unknown, done: Done): void {
+    const { links, engine } = this
+    if (fault !== undefined || failure !== undefined || this.#versionRefused.length > 0) {
+      // Half a request may have been sent: nobody can use the link.
+      if (failure !== undefined) link.close()
+      void this.#goOn({ link: links.keep(link, engine.clock.nowMs), fault, failure }, done)
+      return
+    }
+    // As Redis: after an error the database is selected anew.
+    if (this.#firstError !== undefined) link.db = undefined
+    links.give(link, engine.clock.nowMs)
+    this.#finish()
+    const error = this.#firstError === undefined ? undefined : this.#targetError(this.#firstError)
+    if (error !== undefined) this.stats.lastError = error.line
+    done(error)
   }
 
   /** All that takes more than one pass over a link that was there; begins with how that pass ended, if there was one. */
@@ -243,7 +253,7 @@ export class MigrateJob {
   }
 
   /** Sends all keys, or the chosen ones, and settles their replies. `end` is told how it ended, once. */
-  #stream(link: Link, chosen: readonly number[] | undefined, end: StreamEnd): void {
+  #stream(link: Link, chosen: readonly number[] | undefined, end: StreamEnd): Batch {
     const { order } = this
     const again = chosen ?? (this.#retried ? this.#pending() : undefined)
     const source = new RestoreBatch(this.db, this.names, again?.filter((i) => this.#holdAgain(i)), {
@@ -260,18 +270,16 @@ export class MigrateJob {
         link.close()
         end(new LinkFault('protocol', false, failure.message))
       },
+      failed: (fault) => {
+        this.#brokeWithin = batch.brokeWithin
+        for (let i = 0; i < source.count; i++)
+          if (batch.wasSent(i) && this.#states[source.nameOf(i)] === 'pending') this.#doubtful.add(source.nameOf(i))
+        end(fault.kind === 'read' && !batch.allSent ? new LinkFault('write', fault.timedOut, fault.message) : fault)
+      },
     })
-    link.onFault = (fault) => {
-      // Every key has its answer: this is about what came behind.
-      if (batch.isComplete) return
-      batch.stop()
-      this.#brokeWithin = batch.brokeWithin
-      for (let i = 0; i < source.count; i++)
-        if (batch.wasSent(i) && this.#states[source.nameOf(i)] === 'pending') this.#doubtful.add(source.nameOf(i))
-      end(fault.kind === 'read' && !batch.allSent ? new LinkFault('write', fault.timedOut, fault.message) : fault)
-    }
     if (link.fault === undefined || batch.isComplete) batch.start()
-    else link.onFault(link.fault)
+    else batch.failed(link.fault)
+    return batch
   }
 
   #pending(): number[] {

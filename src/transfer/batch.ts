@@ -10,6 +10,7 @@
  * protocol of the link.
  */
 import { monotonicMs } from '../clock.js'
+import type { LinkFault } from './outcome.js'
 
 /** Entries of a batch, by number. */
 export interface BatchSource {
@@ -42,6 +43,8 @@ export interface BatchOwner {
    * when the target acknowledged what it can not have.
    */
   finished(failure?: unknown): void
+  /** The link failed before every answer was there; nothing is sent or settled any more. */
+  failed(fault: LinkFault): void
 }
 
 /** What a batch asks of the link it goes over. */
@@ -50,9 +53,9 @@ export interface BatchLink {
   send(bytes: Buffer): boolean
   /** Bytes that wait to be sent. */
   readonly waitingBytes: number
-  /** Tells the link who listens from now on; no reply is expected yet. */
+  /** Tells the link who sends and listens next: the replies that others still wait for come first. */
   attend(listener: LinkListener): void
-  /** So many more replies are expected. */
+  /** So many more replies are expected by who attends last. */
   expect(replies: number): void
   /** Work was done: the idle time-out starts again. */
   progress(): void
@@ -66,6 +69,8 @@ export interface LinkListener {
   rested(): void
   /** Bytes that waited have gone out. */
   hasRoom(): void
+  /** The link is gone, and with it the replies that have not come. */
+  failed(fault: LinkFault): void
 }
 
 /** The target acknowledged an entry before it was sent whole: its replies are not to be believed. */
@@ -127,15 +132,26 @@ export class Batch implements LinkListener {
     this.#pump()
   }
 
-  /** The link is gone: nothing more is sent or settled. */
-  stop(): void {
+  #stop(): void {
     this.#stopped = true
     this.#pieces?.return?.()
   }
 
+  failed(fault: LinkFault): void {
+    // Every entry has its answer: this is about what came behind.
+    if (this.#stopped || this.isComplete) return
+    this.#stop()
+    this.owner.failed(fault)
+  }
+
+  /** Whether all of it is with the link, though perhaps not with the system: others may send behind it. */
+  get isHanded(): boolean {
+    return this.#next === this.source.count && this.#fill === 0 && this.#pieces === undefined
+  }
+
   /** Whether every entry has left this process's hands. */
   get allSent(): boolean {
-    return this.#next === this.source.count && this.#fill === 0 && this.link.waitingBytes === 0
+    return this.isHanded && this.link.waitingBytes === 0
   }
 
   /** Whether the target may have this entry: it was sent, at least in part. */
@@ -189,7 +205,7 @@ export class Batch implements LinkListener {
   }
 
   #fail(failure: unknown): void {
-    this.stop()
+    this.#stop()
     this.owner.finished(failure)
   }
 

@@ -19,14 +19,13 @@ export function dumpFrom(link: Link, key: Buffer): Promise<Buffer | undefined> {
     }
     const finish = (payload: Buffer | undefined): void => {
       link.readRaw(undefined)
-      link.onFault = undefined
       done(payload)
     }
     if (link.fault !== undefined) return fail(link.fault)
-    link.onFault = (fault: LinkFault) => {
+    link.onFailure((fault) => {
       link.readRaw(undefined)
       fail(fault)
-    }
+    })
     link.readRaw((chunk) => {
       try {
         parser.execute(chunk)

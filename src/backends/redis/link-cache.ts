@@ -1,7 +1,8 @@
 /**
  * Links kept open between commands, for 10 seconds after their last use, at most 64 (a random one goes when
- * another is needed). A link is only handed to a command with the same address, credentials and TLS mode,
- * and never to two at once: commands that run at the same time get a link each.
+ * another is needed). A link is only handed to a command with the same address, credentials and TLS mode. Commands that
+ * run at the same time get a link each, unless the one before has sent all of a small batch and offers its own: then the
+ * next one sends behind it.
  */
 import type { Random } from '../../random.js'
 import { LinkFault } from '../../transfer/outcome.js'
@@ -15,10 +16,14 @@ export class LinkCache {
   /** All of them, in use or not. */
   readonly #links = new Set<Link>()
   #closed = false
+  /** How many commands have sent behind others. */
+  joined = 0
   /** The target asked for last and what is known of it: most commands name the same one again and again. */
   #lastTarget: Target | undefined
   #lastIdle: Link[] = []
   #lastVersion: number | undefined
+  /** A link in use that its user offers to the next command. */
+  #offered: Link | undefined
   /** The newest payload version each target takes, as far as it has told: address -> version. */
   readonly #versions = new Map<string, number>()
 
@@ -29,13 +34,38 @@ export class LinkCache {
     return this.#links.size
   }
 
-  /** An idle link over which keys for this database may be sent at once, or undefined: then `take` one and prepare it. */
+  /**
+   * A link over which keys for this database may be sent at once, one that is offered or an idle one, or undefined: then
+   * `take` one and prepare it.
+   */
   takeReady(target: Target, timeoutMs: number, db: string): Link | undefined {
+    const offered = this.#offered
+    if (offered !== undefined && isSame(offered.target, target)) {
+      this.#offered = undefined
+      if (offered.uses > 0 && offered.isJoinable(db, timeoutMs)) {
+        offered.join()
+        this.joined++
+        return offered
+      }
+    }
     const idle = this.#idleFor(target)
     if (idle.length === 0 || !idle[idle.length - 1].isReadyFor(db)) return undefined
     const link = idle.pop() as Link
     link.acquire(timeoutMs)
     return link
+  }
+
+  /** All of a batch has been sent over this link: the next one may go behind it. */
+  offer(link: Link): void {
+    this.#offered = link
+  }
+
+  /** The link for its user alone from now on; undefined when others share it: then it is given back. */
+  keep(link: Link, nowMs: number): Link | undefined {
+    if (this.#offered === link) this.#offered = undefined
+    if (link.uses === 1 || !link.isOpen) return link
+    this.give(link, nowMs)
+    return undefined
   }
 
   /** The idle links to a target, the one used last at the end. */
@@ -74,12 +104,14 @@ export class LinkCache {
 
   /** Takes a link back; a closed one is forgotten, and one too many is closed. */
   give(link: Link, nowMs: number): void {
+    link.release(nowMs)
+    if (link.uses > 0 && link.isOpen) return
+    if (this.#offered === link) this.#offered = undefined
     if (this.size > LINKS_MAX) link.close()
     if (!link.isOpen) {
       this.#links.delete(link)
       return
     }
-    link.release(nowMs)
     this.#idleFor(link.target).push(link)
   }
 
@@ -103,7 +135,7 @@ export class LinkCache {
     for (const link of this.#links) link.abort()
     this.#links.clear()
     this.#idle.clear()
-    this.#lastTarget = undefined
+    this.#lastTarget = this.#offered = undefined
   }
 
   #dropRandom(): void {

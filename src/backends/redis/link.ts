@@ -7,6 +7,11 @@
  * AUTH and SELECT are each acknowledged before anything that depends on them is sent. One idle time-out
  * watches over everything: any byte in either direction restarts it. Whatever the target sends that was not
  * asked for is a fault and closes the link.
+ *
+ * Small batches of several commands share a link: whoever joins sends behind those that have sent all of theirs, and the
+ * replies come in that order. What is sent while several others wait for replies leaves together at the end of the loop's turn, so
+ * that many commands cost the system, and the target, one packet. A joiner does not restart the idle time-out, for the
+ * others' sake, so a link is joined only while its target answers promptly.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import respjs from 'respjs'
@@ -35,7 +40,24 @@ const TIMER_MS_MAX = 2147483647
 
 function ignore(): void {}
 
-const NOBODY: LinkListener = { answered: ignore, rested: ignore, hasRoom: ignore }
+const IGNORING: LinkListener = { answered: ignore, rested: ignore, hasRoom: ignore, failed: ignore }
+
+/** Behind so many replies, and so much silence, nobody joins. */
+const AHEAD_MAX = 128
+const SILENCE_MS = 10
+/** What is collected until the end of a turn, and behind how many others: fewer are sooner sent to at once. */
+const GATHER_BYTES = 65536
+const GATHER_BEHIND = 3
+
+/** Who listens, and for how many replies. */
+interface Rider {
+  readonly listener: LinkListener
+  expected: number
+  /** Those of them for which nothing has been sent yet. */
+  unsent: number
+  /** Replies have come that it has not been told the end of. */
+  stirred: boolean
+}
 
 export class Link implements BatchLink {
   /** The database selected there, as SELECT named it; undefined when that is not known. */
@@ -44,12 +66,14 @@ export class Link implements BatchLink {
   lastUsedMs = 0
   /** Why it is closed. */
   fault: LinkFault | undefined
-  /** Told once when the link fails while it is in use. */
-  onFault: ((fault: LinkFault) => void) | undefined
   readonly #socket: Socket
   readonly #lines = new ReplyLines()
-  #expected = 0
-  #listener: LinkListener = NOBODY
+  /** In the order in which they sent; the last one may still be sending. */
+  readonly #riders: Rider[] = []
+  #uses = 0
+  /** Sent while others wait for replies: leaves at the end of the turn. */
+  #gathered: Buffer | undefined
+  #gatheredBytes = 0
   /** There is one once the connection stands. */
   #writer: SocketWriter | undefined
   #timer: NodeJS.Timeout | undefined
@@ -57,7 +81,6 @@ export class Link implements BatchLink {
   #timeoutMs = 0
   #lastProgressMs = 0
   #lastQueued = 0
-  #inUse = false
 
   constructor(readonly target: Target, connectTls?: typeof import('node:tls').connect) {
     const { host, port, tls } = target
@@ -83,11 +106,10 @@ export class Link implements BatchLink {
   ready(): Promise<void> {
     if (this.fault !== undefined) return Promise.reject(this.fault)
     if (this.#writer !== undefined) return Promise.resolve()
-    return new Promise((done, fail) => {
-      this.onFault = fail
+    return new Promise((done, failed) => {
+      this.onFailure(failed)
       this.#socket.once(this.#connectEvent, () => {
         this.progress()
-        this.onFault = undefined
         done()
       })
     })
@@ -103,9 +125,25 @@ export class Link implements BatchLink {
       (this.authenticated || this.target.password === undefined)
   }
 
-  /** Begins a use of the link under an idle time-out in milliseconds. */
+  /** Whether a batch for this database, under this time-out, may be sent behind those that wait for replies now. */
+  isJoinable(db: string, timeoutMs: number): boolean {
+    return timeoutMs === this.#timeoutMs && this.isReadyFor(db) && monotonicMs() - this.#lastProgressMs < SILENCE_MS &&
+      this.#riders.reduce((ahead, { expected }) => ahead + expected, 0) < AHEAD_MAX
+  }
+
+  /** Begins another use beside those that there are. */
+  join(): void {
+    this.#uses++
+  }
+
+  /** How many use it. */
+  get uses(): number {
+    return this.#uses
+  }
+
+  /** Begins a use of the link, which nobody else has, under an idle time-out in milliseconds. */
   acquire(timeoutMs: number): void {
-    this.#inUse = true
+    this.#uses = 1
     this.#timeoutMs = timeoutMs
     this.progress()
     // A timer left by the use before serves this one too, unless it is due too late.
@@ -120,12 +158,10 @@ export class Link implements BatchLink {
     this.#timer = setTimeout(this.#checkIdle, delayMs).unref()
   }
 
-  /** Ends it: the link waits for its next use. */
+  /** Ends a use. After the last one the link waits for its next. */
   release(nowMs: number): void {
-    this.#inUse = false
     this.lastUsedMs = nowMs
-    this.onFault = undefined
-    this.#listener = NOBODY
+    if (--this.#uses === 0) this.#riders.length = 0
   }
 
   get isOpen(): boolean {
@@ -134,7 +170,7 @@ export class Link implements BatchLink {
 
   readonly #checkIdle = (): void => {
     this.#timer = undefined
-    if (!this.#inUse || this.fault !== undefined) return
+    if (this.#uses === 0 || this.fault !== undefined) return
     // A part of a large write that went out shows in the handle's queue alone.
     const queued = this.waitingBytes + (this.#writer?.queuedBytes ?? 0)
     if (queued !== this.#lastQueued) this.progress()
@@ -153,37 +189,65 @@ export class Link implements BatchLink {
 
   /** Bytes that the socket has not handed to the system yet. */
   get waitingBytes(): number {
-    return this.#writer?.waitingBytes ?? 0
+    return this.#gatheredBytes + (this.#writer?.waitingBytes ?? 0)
   }
 
   send(bytes: Buffer): boolean {
     if (this.fault !== undefined || this.#writer === undefined) return false
+    if (this.#riders.length > GATHER_BEHIND && this.#gather(bytes)) return true
+    this.#sendGathered()
+    const last = this.#riders.at(-1)
+    if (last !== undefined) last.unsent = 0
     return this.#writer.write(bytes)
+  }
+
+  /** Keeps bytes until the end of the turn; false when they are too many. */
+  #gather(bytes: Buffer): boolean {
+    if (this.#gatheredBytes + bytes.length > GATHER_BYTES) return false
+    this.#gathered ??= Buffer.allocUnsafeSlow(GATHER_BYTES)
+    if (this.#gatheredBytes === 0) setImmediate(() => this.#sendGathered())
+    this.#gathered.set(bytes, this.#gatheredBytes)
+    this.#gatheredBytes += bytes.length
+    return true
+  }
+
+  #sendGathered(): void {
+    if (this.#gatheredBytes === 0 || this.#gathered === undefined || this.fault !== undefined) return
+    const bytes = this.#gathered.subarray(0, this.#gatheredBytes)
+    this.#gatheredBytes = 0
+    for (const rider of this.#riders) rider.unsent = 0
+    // What the system has not taken at once is not written over.
+    if (this.#writer?.write(bytes) !== true) this.#gathered = undefined
   }
 
   #hasRoom(): void {
     this.progress()
-    this.#listener.hasRoom()
+    this.#riders.at(-1)?.listener.hasRoom()
   }
 
   attend(listener: LinkListener): void {
-    this.#expected = 0
-    this.#listener = listener
+    // Who waits for nothing more has gone.
+    while (this.#riders.length > 0 && this.#riders[0].expected === 0) this.#riders.shift()
+    this.#riders.push({ listener, expected: 0, unsent: 0, stirred: false })
+  }
+
+  /** Whom to tell when the link fails while nobody waits for reply lines. */
+  onFailure(failed: (fault: LinkFault) => void): void {
+    this.attend({ ...IGNORING, failed })
   }
 
   expect(replies: number): void {
-    this.#expected += replies
+    const last = this.#riders.at(-1)
+    if (last === undefined) return
+    last.expected += replies
+    last.unsent += replies
   }
 
   /** Sends one command and returns the error line it is answered with, or undefined for success. */
   request(words: readonly (string | Buffer)[]): Promise<string | undefined> {
-    return new Promise((done, fail) => {
-      if (this.fault !== undefined) return fail(this.fault)
-      this.onFault = fail
-      this.attend({ ...NOBODY, answered: (error) => {
-        this.onFault = undefined
-        done(error)
-      } })
+    return new Promise((answered, failed) => {
+      if (this.fault !== undefined) return failed(this.fault)
+      this.attend({ ...IGNORING, answered, failed })
       this.expect(1)
       this.sendRequest(words)
     })
@@ -223,18 +287,31 @@ export class Link implements BatchLink {
       return true
     }
     if (!this.#lines.feed(chunk, 0, bytes, this.#onLine)) this.#fail('protocol', false, 'the target answered what is no reply')
-    this.#listener.rested()
+    this.#rest()
     return true
   }
 
+  /** Tells those who had replies. Whoever has them all goes, but for the last, who may be sending yet. */
+  #rest(): void {
+    const riders = this.#riders
+    const stirred = riders.length === 1 ? riders.slice() : riders.filter((rider) => rider.stirred)
+    while (riders.length > 1 && riders[0].expected === 0) riders.shift()
+    for (const rider of stirred) {
+      rider.stirred = false
+      rider.listener.rested()
+    }
+  }
+
   readonly #onLine = (kind: LineKind, text: string): boolean => {
-    if (this.#expected === 0) {
+    const rider = this.#riders.find(({ expected }) => expected > 0)
+    if (rider === undefined || rider.expected === rider.unsent) {
       this.#fail('protocol', false, 'the target sent more replies than it was asked for')
       return false
     }
-    this.#expected--
-    if (kind === '-') this.#listener.answered(text)
-    else if (kind === '+' && text === 'OK') this.#listener.answered(undefined)
+    rider.expected--
+    rider.stirred = true
+    if (kind === '-') rider.listener.answered(text)
+    else if (kind === '+' && text === 'OK') rider.listener.answered(undefined)
     else {
       this.#fail('protocol', false, `the target answered ${kind}${text.slice(0, 64)} where only OK or an error is due`)
       return false
@@ -261,7 +338,7 @@ export class Link implements BatchLink {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#socket.destroy()
-    this.onFault?.(this.fault)
+    for (const { listener } of this.#riders.slice()) listener.failed(this.fault)
   }
 
   /** Closes the link under the feet of whoever uses it. */
@@ -269,9 +346,8 @@ export class Link implements BatchLink {
     this.#fail(this.#direction, true, 'closed by us')
   }
 
-  /** Closes the link; nobody is told. */
+  /** Closes the link; those who wait for replies are told. */
   close(): void {
-    this.onFault = undefined
     this.#fail('read', false, 'closed by us')
   }
 }
