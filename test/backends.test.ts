@@ -424,6 +424,8 @@ t.test('a folder that Vault wrote', async (t) => {
   mkdirSync(path.join(folder, 'bare'))
   symlinkSync(path.join(folder, 'dir'), path.join(folder, 'linked'))
   symlinkSync(path.join(folder, 'nowhere'), path.join(folder, '_dangling'))
+  symlinkSync('.', path.join(folder, 'dir/itself'))
+  symlinkSync(folder, path.join(folder, 'dir/outer'))
   const before = readdirSync(folder).sort()
   const store = await opened(t, await storeOf('file', { path: folder }), 'read')
   t.same(await listed(store), ['cut', 'dir/x', 'dir/x..y', 'empty', 'linked/x', 'linked/x..y', 'list', 'none', 'null', 'number', 'odd', 'old', 'plain', 'secret.temp', 'short', 'up..down/x'])

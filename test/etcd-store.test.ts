@@ -436,10 +436,10 @@ t.test('a transformer program, as etcdctl runs one', async (t) => {
     return file
   }
   const untold: string[] = []
-  const options = { includeHidden: false, nowMs: THEN_MS, idleMs: 20_000, onUntold: (key: Buffer, what: string) => void untold.push(`${keyText(key)} ${what}`) }
-  const run = async (file: string, idleMs = options.idleMs): Promise<string[]> => {
+  const options = { includeHidden: false, noTtl: false, nowMs: THEN_MS, idleMs: 20_000, onUntold: (key: Buffer, what: string) => void untold.push(`${keyText(key)} ${what}`) }
+  const run = async (file: string, idleMs = options.idleMs, noTtl = false): Promise<string[]> => {
     const keys: string[] = []
-    for await (const { key, value, lease } of transform(file, store.places(), { ...options, idleMs })) keys.push(`${key.toString('latin1')}=${value.toString('latin1').slice(0, 20)} ${lease}`)
+    for await (const { key, value, lease } of transform(file, store.places(), { ...options, idleMs, noTtl })) keys.push(`${key.toString('latin1')}=${value.toString('latin1').slice(0, 20)} ${lease}`)
     return keys
   }
   // Turns every file into a key and drops directories, as etcdctl's own does; writes byte by byte what it says of /foo.
@@ -459,6 +459,9 @@ t.test('a transformer program, as etcdctl runs one', async (t) => {
   t.same(untold, ['/bin value'], 'a value that is no text is not given as one')
   const ours = [...(await entriesOf(store))].filter(([key]) => key !== '/bin').map(([key, { value }]) => `${key}=${value.toString('latin1').slice(0, 20)} ${key === '/ttl/long' ? 9 : 0}`)
   t.same(keys.sort(), ours.sort())
+  const lasting = storeOf(unpack(t, 'v2-before'), { noTtl: true })
+  await lasting.open('read')
+  t.same((await run(good, options.idleMs, true)).map((key) => key.split('=')[0]).sort(), [...(await entriesOf(lasting)).keys()].filter((key) => key !== '/bin').sort(), 'without what will expire')
   await t.rejects(run(path.join(folder, 'none')), { fault: 'missing', message: /can not be run/ })
   await t.rejects(run(program('bad', 'process.stderr.write("no such thing"); process.exit(3)')), { fault: 'refused', message: /ended with code 3: no such thing/ })
   await t.rejects(run(program('half', 'process.stdout.write(Buffer.from([9, 0, 0, 0, 0, 0, 0, 0, 1])); process.stdin.resume()')), { fault: 'refused', message: /ended within a message/ })

@@ -35,7 +35,7 @@ export class TransformedStore implements Store {
     const untold: [Buffer, EntryError][] = []
     this.#leased = 0
     const options = {
-      includeHidden: this.inner.rules.includeHidden, nowMs: this.clock.refresh(), idleMs: IDLE_MS,
+      ...this.inner.rules, nowMs: this.clock.refresh(), idleMs: IDLE_MS,
       onUntold: (key: Buffer, what: string) => void untold.push([key, new EntryError('unsupported', `its ${what} is not UTF-8, and ${this.program} is told of keys in JSON, which has only text; copied without the transformer it stays as it is`)]),
     }
     for await (const { key, value, lease } of transform(this.program, this.inner.places(), options)) {

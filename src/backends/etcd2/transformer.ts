@@ -28,6 +28,8 @@ export interface TransformedKey {
 
 export interface TransformOptions {
   readonly includeHidden: boolean
+  /** What will expire is not given to the program. */
+  readonly noTtl: boolean
   readonly nowMs: number
   /** How long the program may neither read nor write. */
   readonly idleMs: number
@@ -107,11 +109,11 @@ class Run {
 }
 
 /** The nodes as JSON, in chunks. */
-function* jsonOf(places: Iterable<V2Place>, { includeHidden, nowMs, onUntold }: TransformOptions, progress: () => void): Generator<string, void> {
+function* jsonOf(places: Iterable<V2Place>, { includeHidden, noTtl, nowMs, onUntold }: TransformOptions, progress: () => void): Generator<string, void> {
   const nowNs = BigInt(Math.floor(nowMs)) * 1000000n
   let chunk = ''
   for (const { path, node, expiresNs, isHidden } of places) {
-    if ((isHidden && !includeHidden) || (expiresNs !== undefined && expiresNs <= nowNs)) continue
+    if ((isHidden && !includeHidden) || (expiresNs !== undefined && (noTtl || expiresNs <= nowNs))) continue
     const isDirectory = node.children !== undefined
     const [key, value] = [path, node.value].map((text) => Buffer.from(text, 'latin1'))
     const untold = !isUtf8(key) ? 'name' : !isDirectory && !isUtf8(value) ? 'value' : undefined

@@ -4,7 +4,7 @@
  * `a`, `a!` and `a/b`, the folder `a/` comes after `a!` because `/` is greater than `!`.
  */
 import type { Dirent } from 'node:fs'
-import { opendir, readFile, readdir, stat } from 'node:fs/promises'
+import { opendir, readFile, readdir, realpath, stat } from 'node:fs/promises'
 import { join, valueOf } from './layout.js'
 
 const SLASH = '/'
@@ -47,15 +47,22 @@ async function sortedNames(folder: Buffer): Promise<string[]> {
     const { name } = entry
     let [isFolder, isFile] = [entry.isDirectory(), entry.isFile()]
     if (!isFolder && !isFile) {
-      // Vault follows links.
-      const target = await stat(join(folder, Buffer.from(name, 'latin1'))).catch(() => undefined)
-      isFolder = target?.isDirectory() === true
+      // Vault follows links. One to a folder around it leads to the same files again and again.
+      const link = join(folder, Buffer.from(name, 'latin1'))
+      const target = await stat(link).catch(() => undefined)
+      isFolder = target?.isDirectory() === true && !(await isAround(link, folder))
       isFile = target?.isFile() === true
     }
     if (isFolder) names.push(name + SLASH)
     else if (isFile && name.length > 1 && name.startsWith('_') && !(await isLeftOver(folder, name))) names.push(name.slice(1))
   }
   return names.sort()
+}
+
+/** Whether a link's folder is the other one, or one around that. */
+async function isAround(link: Buffer, folder: Buffer): Promise<boolean> {
+  const [outer, inner] = await Promise.all([link, folder].map((name) => realpath(name, { encoding: 'latin1' })))
+  return inner === outer || inner.startsWith(outer === SLASH ? outer : outer + SLASH)
 }
 
 /** What is in a folder, whole, for its names are sorted anyway; one that is gone since it was listed is empty. */
