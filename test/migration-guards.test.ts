@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { mock } from 'node:test'
@@ -712,6 +712,29 @@ t.test('a damaged file ends with the table of what was copied before the damage'
   t.match(JSON.parse((await start(['--log-format=json', ...words])).err.split('\n').filter((line) => line.startsWith('{')).at(-1) ?? ''), { keys: 4, written: 4, failed: true })
   writeFileSync(aof, '*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$5\r\nLPUSH\r\n$1\r\na\r\n')
   t.match(await start([`aof:${aof}`, `file:${target}`]), { status: 2, out: /^$/, err: /byte 27: lpush failed.*; 1 command was applied up to there, and nothing is copied\n$/ })
+})
+
+t.test('a report names keys, never their values, and nobody else may read it', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target, report, rdb] = ['source', 'target', 'report', 'dump.rdb'].map((name) => path.join(folder, name))
+  const secret = 'MY-SECRET-VALUE'
+  for (const [store, value] of [[source, secret], [target, 'other']]) {
+    mkdirSync(path.join(store, 'dir'), { recursive: true })
+    for (const name of ['_a', '_b']) writeFileSync(path.join(store, 'dir', name), JSON.stringify({ Value: Buffer.from(value).toString('base64') }))
+  }
+  t.match(await start([`file:${source}`, `rdb:${rdb}`]), { status: 0 })
+  for (const from of [`file:${source}`, `rdb:${rdb}`]) {
+    t.match(await start(['--report', report, '--on-conflict=error', from, `file:${target}`]), { status: 6 }, from)
+    t.same(JSON.parse(readFileSync(report, 'utf8')).report.samples.conflict.map(({ ref }: { ref: object }) => ref), [{ db: 0, key: 'dir/a' }, { db: 0, key: 'dir/b' }], from)
+    t.equal(statSync(report).mode & 0o777, 0o600)
+    rmSync(report)
+  }
+  // Damage behind the keys: the run stops, and says how far it came.
+  writeFileSync(rdb, readFileSync(rdb).subarray(0, -9))
+  t.match(await start(['--report', report, '--on-conflict=replace', '--unordered', '--batch=1', `rdb:${rdb}`, `file:${target}`]), { status: 2 })
+  t.match(JSON.parse(readFileSync(report, 'utf8')), { report: { keys: 2, failed: true } })
+  for (const encoding of ['utf8', 'base64'] as const) t.notMatch(readFileSync(report, 'utf8'), Buffer.from(secret).toString(encoding))
+  t.same(JSON.parse(readFileSync(report, 'utf8')).report.watermark, { db: 0, key: 'dir/b' })
 })
 
 t.test('some keys not copied: status 8, their reasons, the command that goes on; a line a key in the JSON log', async (t) => {

@@ -206,7 +206,7 @@ function writeReport(file: string, content: object): void {
     return typeof bytes === 'object' && bytes?.type === 'Buffer' ? keyText(Buffer.from(bytes.data ?? [])) : value
   }
   try {
-    writeFileSync(file, `${JSON.stringify(content, plain, 2)}\n`)
+    writeFileSync(file, `${JSON.stringify(content, plain, 2)}\n`, { mode: 0o600 })
   } catch (error) {
     throw new StoreError('refused', `can not write the report ${file}: ${(error as Error).message}`)
   }

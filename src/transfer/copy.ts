@@ -181,9 +181,10 @@ export class Copy {
   /** How it stands, or ended. */
   report(): Report {
     const interrupted = this.options.signal?.aborted === true
+    const mark = interrupted || this.#failed ? this.#watermark : undefined
     return {
       counts: this.#counts, keys: this.#keys, bytes: this.#bytes, elapsedMs: monotonicMs() - this.#startedMs,
-      samples: this.#samples, interrupted, failed: this.#failed, watermark: interrupted || this.#failed ? this.#watermark : undefined,
+      samples: this.#samples, interrupted, failed: this.#failed, watermark: mark === undefined ? undefined : { db: mark.db, key: mark.key },
     }
   }
 
@@ -369,7 +370,8 @@ export class Copy {
     if (!FAILURES.includes(outcome)) return
     this.#errors++
     const samples = (this.#samples[outcome] ??= [])
-    if (samples.length < SAMPLES_MAX) samples.push({ ref, reason: reason ?? '' })
+    // Not the entry, which may be what was counted: its value would stay in memory, and stand in the report.
+    if (samples.length < SAMPLES_MAX) samples.push({ ref: { db: ref.db, key: ref.key }, reason: reason ?? '' })
   }
 
   #tell(last: boolean): void {
