@@ -26,6 +26,7 @@ import { columnsOf, keyOf } from '../src/backends/postgresql/layout.js'
 import { walk, type RowKey, type RowPages } from '../src/backends/postgresql/walk.js'
 import { ReadSize } from '../src/backends/read-size.js'
 import { rowBatches } from '../src/backends/row-batches.js'
+import { withoutPassword } from '../src/backends/url.js'
 import { storeOfType } from '../src/cli/stores.js'
 import { EntryError, NoAnswerError, StoreError, compareKeys, keyText, type Entry, type KeyRef, type Store, type StoreTraits } from '../src/transfer/store.js'
 import type { RespClient } from './client.js'
@@ -319,6 +320,14 @@ t.test('options and URLs', async (t) => {
 
 const { backend: mysqlBackend } = await import('../src/backends/mysql/index.js')
 const storeUrl = (url: string): StoreOptions => mysqlBackend.fromUrl(url)
+
+t.test('a command line without its passwords', (t) => {
+  for (const [word, shown] of [
+    ['redis://ro@h:1', 'redis://ro@h:1'], ['redis://ro:secret@h', 'redis://ro:***@h'], ['redis://:secret@h', 'redis://:***@h'], ['redis://u:a/b@c@h', 'redis://u:***@h'],
+    ['redis://a/secret@h', 'redis://***@h'], ['consul://h?token=secret&dc=1', 'consul://h?token=***&dc=1'], ['file:/a/b', 'file:/a/b'],
+  ]) t.equal(withoutPassword(word), shown)
+  t.end()
+})
 
 t.test('a driver that is not there', async (t) => {
   const name = 'no-such-package-of-ours'

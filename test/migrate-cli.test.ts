@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { storeOfType, storeTypes } from '../src/cli/stores.js'
+import { destinationTypes, storeOfType, storeTypes } from '../src/cli/stores.js'
 import { EXIT, EXIT_MEANINGS } from '../src/cli/exit-codes.js'
 import { readConfiguration } from '../src/cli/hcl.js'
 import { ConfigError, type ConfigObject, type ConfigValue } from '../src/cli/hcl-tree.js'
@@ -172,10 +172,12 @@ t.test('configuration: what has no effect is told', async (t) => {
 })
 
 t.test('configuration: errors name what is wrong and where', async (t) => {
-  const types = `${storeTypes.slice(0, -1).join(', ')}${storeTypes.length > 1 ? ' or ' : ''}${storeTypes.at(-1)}`
+  const types = `${storeTypes.slice(0, -1).join(', ')} or ${storeTypes.at(-1)}`
+  const writable = `${destinationTypes.slice(0, -1).join(', ')} or ${destinationTypes.at(-1)}`
+  t.notMatch(writable, /aof|etcd2/)
   const errors: Record<string, string> = {
     [DESTINATION]: `f: there is no storage_source; a migration needs one block storage_source "TYPE" { ... }, where TYPE is ${types}`,
-    [SOURCE]: `f: there is no storage_destination; a migration needs one block storage_destination "TYPE" { ... }, where TYPE is ${types}`,
+    [SOURCE]: `f: there is no storage_destination; a migration needs one block storage_destination "TYPE" { ... }, where TYPE is ${writable}`,
     [SOURCE + SOURCE + DESTINATION]: 'f:4:1: a second storage_source; the first is in line 1, and a migration has exactly one',
     [`${SOURCE.replace('rdb', 'rbd')}${DESTINATION}`]: `f:1:16: there is no storage "rbd"; there are ${storeTypes.join(', ')}; did you mean 'rdb'?`,
     [`storage_sorce "rdb" {}\n${DESTINATION}`]: 'f:1:1: a migration has no setting \'storage_sorce\'; it has storage_source, storage_destination, cluster_addr; did you mean \'storage_source\'?',
@@ -348,7 +350,9 @@ t.test('the line on a terminal fits it, and tells what matters longest', async (
   t.equal(progressLine(progressOf(), RATES, 79, false).text, 'copying   58 %  12,345 / 21,000 keys  3.3 MB  8,123 keys/s  2.1 MB/s  ETA 0:01')
   t.equal(progressLine(progressOf({ total: undefined, errors: 1 }), RATES, 100, false).text, 'copying  12,345 keys  3.3 MB  8,123 keys/s  2.1 MB/s  0:10  1 error')
   t.equal(progressLine(progressOf({ keys: 0, total: 0 }), { keysPerSecond: 0, bytesPerSecond: 0 }, 100, false).text, 'copying  0 / 0 keys  3.3 MB  0 keys/s  0 B/s  0:10')
-  t.equal(progressLine(progressOf({ errors: 2 }), RATES, 30, false).text, ' 58 %  12,345 / 21,000 keys')
+  t.equal(progressLine(progressOf({ errors: 2 }), RATES, 30, false).text, 'copying   58 %  2 errors')
+  t.equal(progressLine(progressOf(), RATES, 39, false).text, 'copying   58 %  12,345 / 21,000 keys')
+  t.equal(progressLine(progressOf({ errors: 2 }), RATES, 60, false).text, 'copying   58 %  12,345 / 21,000 keys  ETA 0:01  2 errors')
   t.equal(progressLine(progressOf({ errors: 2 }), RATES, 3, false).text, ' 58')
   for (let columns = 1; columns < 200; columns++) {
     const { text, width } = progressLine(progressOf({ errors: 7, keys: 30_000 }), RATES, columns, true)

@@ -737,6 +737,54 @@ t.test('a report names keys, never their values, and nobody else may read it', a
   t.same(JSON.parse(readFileSync(report, 'utf8')).report.watermark, { db: 0, key: 'dir/b' })
 })
 
+t.test('half a plan is not followed', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target, plan, half] = ['source', 'target', 'plan', 'half'].map((name) => path.join(folder, name))
+  vaultFolder(source, 50)
+  const ends = [`file:${source}`, `file:${target}`]
+  t.match(await start([`--plan=${plan}`, ...ends]), { status: 0 })
+  const text = readFileSync(plan, 'utf8')
+  t.match(text.split('\n').at(-2), /^\{"end":50\}$/)
+  const lines = text.split('\n')
+  for (const [what, content] of [['cut within a line', text.slice(0, 700)], ['cut behind one', `${lines.slice(0, 20).join('\n')}\n`], ['without its last line', `${lines.slice(0, 51).join('\n')}\n`], ['a record less', [...lines.slice(0, 7), ...lines.slice(8)].join('\n')]] as const) {
+    writeFileSync(half, content)
+    t.match(await start([`--apply=${half}`, ...ends]), { status: 1, err: /half breaks off before its end, so it is not known what else was planned; make a new plan/ }, what)
+  }
+  t.notOk(existsSync(target))
+  t.match(await start([`--apply=${plan}`, ...ends]), { status: 0, out: /50 keys of 50 copied/ })
+})
+
+t.test('what is said in the end is true of this destination', async (t) => {
+  const folder = temporaryFolder(t)
+  const [source, target, rdb, empty] = ['source', 'target', 'dump.rdb', 'empty'].map((name) => path.join(folder, name))
+  vaultFolder(source, 300)
+  const interrupted = (child: ChildProcess): void => {
+    child.stderr?.once('data', () => child.kill('SIGINT'))
+  }
+  t.match(await start(['--rate=50', '-log-level=debug', `file:${source}`, `rdb:${rdb}`], interrupted), { status: 130, err: /Interrupted; the same command begins again: keyferry migrate/ })
+  t.match(await start(['--rate=50', '-log-level=debug', `file:${source}`, `file:${target}`], interrupted), { status: 130, err: /Interrupted; the same command goes on where it was: keyferry migrate/ })
+  mkdirSync(empty)
+  t.match(await start([`file:${empty}`, 'memory:']), { status: 0, err: /\[WARN\].* has no keys; look at its address and options/ })
+  t.match(await start(['--match=nothing', `file:${source}`, 'memory:']), { status: 0, err: /\[WARN\].* has no keys that are chosen/ })
+  const broken = path.join(folder, 'broken.rdb')
+  t.match(await start([`file:${source}`, `rdb:${broken}`]), { status: 0 })
+  writeFileSync(broken, readFileSync(broken).subarray(0, -12))
+  t.match(await start(['--unordered', `rdb:${broken}`, `rdb:${path.join(folder, 'other.rdb')}`]), { status: 2, err: /Nothing of it is at the destination; when that is mended, the same command begins again: / })
+  // A key that somebody else wrote meanwhile.
+  mkdirSync(path.join(target, 'dir0'), { recursive: true })
+  const differs = await start(['--on-conflict=skip', '--verify=full', `file:${source}`, `file:${target}`], (child) => {
+    child.stderr?.on('data', () => undefined)
+  })
+  t.match(differs, { status: 0 })
+  writeFileSync(path.join(target, 'dir0/_k0'), '{"Value":"eA=="}\n')
+  t.match(await start(['--on-conflict=skip', '--verify=full', `file:${source}`, `file:${target}`]), { status: 7, err: /This copies what is missing and what differs: keyferry migrate --repair --on-conflict=skip --verify=full file:/ })
+  const config = path.join(folder, 'config.hcl')
+  writeFileSync(config, `storage_source "file" { path = "${source}" }\n`)
+  const { err } = await start(['-config', config])
+  t.match(err, /there is no storage_destination; .* where TYPE is /)
+  t.notMatch(err, /aof|etcd2/)
+})
+
 t.test('some keys not copied: status 8, their reasons, the command that goes on; a line a key in the JSON log', async (t) => {
   const folder = temporaryFolder(t)
   const [source, target] = [path.join(folder, 'source'), path.join(folder, 'target')]

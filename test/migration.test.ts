@@ -216,6 +216,7 @@ t.test('a plan is in the order of its keys, in whatever order batches end', asyn
     const [, ...lines] = readFileSync(planFile, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { key: string; outcome: string })
     const names = lines.filter(({ outcome }) => outcome === 'created').map(({ key }) => Buffer.from(key, 'base64').toString())
     t.same(names, [...names].sort(), name)
+    t.same(lines.pop(), { end: 500 })
     t.equal(lines.length, 500)
     if (rename === undefined) t.same(lines.map(({ key }) => Buffer.from(key, 'base64').toString()), [...await contentOf(source)].map((line) => line.slice(2, 12)))
   }

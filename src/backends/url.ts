@@ -7,12 +7,13 @@ import type { Backend } from './backend.js'
 
 /** A URL without what stands between `//` and `@`, and without its options: a name that is misspelt may stand before a secret. */
 export function withoutSecrets(url: string): string {
-  return withoutPassword(url).replace(/\?.*/s, '?...')
+  return url.replace(/\/\/.*@/s, '//***@').replace(/\?.*/s, '?...')
 }
 
 /** A URL, or another word of a command line, that was understood: only what is known to be a secret is taken out. */
 export function withoutPassword(word: string): string {
-  return word.replace(/\/\/.*@/s, '//***@').replace(/(password|token)=[^&]*/gi, '$1=***')
+  // A name is no secret; what is neither a name nor a name and a password may be one.
+  return word.replace(/\/\/(.*)@/s, (_, user: string) => `//${/^[^:/?#@]*$/.test(user) ? user : user.replace(/^([^:/?#@]*:)?.*/s, '$1***')}@`).replace(/(password|token)=[^&]*/gi, '$1=***')
 }
 
 /** The parts of a URL. Throws StoreError 'usage'. */

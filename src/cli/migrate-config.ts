@@ -13,7 +13,7 @@ import { StoreError, type Store } from '../transfer/store.js'
 import { readConfiguration } from './hcl.js'
 import { ConfigError, type ConfigItem, type ConfigKey, type ConfigObject, type ConfigValue, type Position } from './hcl-tree.js'
 import { suggestion } from './nearest.js'
-import { storeOfType, storeOfUrl, storeTypes } from './stores.js'
+import { destinationTypes, storeOfType, storeOfUrl, storeTypes } from './stores.js'
 
 /** One end of a migration: what it is and what was said about it. Option values may be secrets. */
 export interface MigrateEnd {
@@ -92,7 +92,7 @@ interface Stanza {
 
 async function readEnd(file: string, root: ConfigObject, name: (typeof BLOCKS)[number], warnings: string[]): Promise<MigrateEnd> {
   const found = root.items.filter(({ keys }) => keys[0].text === name).flatMap((item) => stanzas(file, item))
-  if (found.length === 0) throw new ConfigError(file, undefined, `there is no ${name}; a migration needs one block ${name} "TYPE" { ... }, where TYPE is ${listed(storeTypes)}`)
+  if (found.length === 0) throw new ConfigError(file, undefined, `there is no ${name}; a migration needs one block ${name} "TYPE" { ... }, where TYPE is ${typesFor(name)}`)
   const [{ name: key, type, body }, second] = found
   if (second !== undefined) throw new ConfigError(file, second.name.position, `a second ${name}; the first is in line ${key.position.line}, and a migration has exactly one`)
   const backend = await locate(file, type.position, () => storeOfType(type.text), suggestion(type.text, storeTypes))
@@ -131,6 +131,11 @@ export function storeOfEnd({ backend, options, located }: MigrateEnd, more: Stor
   }
 }
 
+/** What the block of this name may be. */
+function typesFor(block: string): string {
+  return listed(block === 'storage_destination' ? destinationTypes : storeTypes)
+}
+
 function stanzas(file: string, { keys, value }: ConfigItem): Stanza[] {
   const [name, type] = keys
   if (keys.length > 2) throw new ConfigError(file, keys[2].position, `${name.text} has one label, its type; here is another`)
@@ -138,9 +143,9 @@ function stanzas(file: string, { keys, value }: ConfigItem): Stanza[] {
   return bodies.flatMap((body): Stanza[] => {
     if (body.kind !== 'object') throw new ConfigError(file, body.position, `${name.text} is a block { ... } of options, not ${kindText(body)}`)
     if (type !== undefined) return [{ name, type, body }]
-    if (body.items.length === 0) throw new ConfigError(file, name.position, `${name.text} needs a type: ${name.text} "TYPE" { ... }, where TYPE is ${listed(storeTypes)}`)
+    if (body.items.length === 0) throw new ConfigError(file, name.position, `${name.text} needs a type: ${name.text} "TYPE" { ... }, where TYPE is ${typesFor(name.text)}`)
     return body.items.flatMap((item) => {
-      if (item.value.kind !== 'object' && item.value.kind !== 'list') throw new ConfigError(file, name.position, `${name.text} needs a type before its options: ${name.text} "TYPE" { ... }, where TYPE is ${listed(storeTypes)}`)
+      if (item.value.kind !== 'object' && item.value.kind !== 'list') throw new ConfigError(file, name.position, `${name.text} needs a type before its options: ${name.text} "TYPE" { ... }, where TYPE is ${typesFor(name.text)}`)
       return stanzas(file, { keys: [{ text: name.text, position: item.keys[0].position }, ...item.keys], value: item.value })
     })
   })

@@ -103,7 +103,7 @@ export const FLAGS: readonly FlagSpec[] = [
   { name: 'rate', group: HOW, value: 'LIMIT', repeats: true, summary: 'not faster than 5000 (keys read a second), 10MB (written a second), or 5000,10MB', set: setRate },
   { name: 'chunk-bytes', group: HOW, value: 'SIZE', summary: 'larger values go in pieces of this size (64MB)', set: (f, text, name) => { f.chunkBytes = bytes(name, text) } },
   { name: 'unordered', group: HOW, summary: 'copy in the order the source lists its keys, without sorting them', set: (f, text) => { f.unordered = text === 'true' } },
-  { name: 'on-conflict', group: SAFETY, value: 'POLICY', default: 'replace; error for a Redis destination that is not empty', summary: 'what to do with a key the destination has: replace, skip, error', set: (f, text, name) => { f.onConflict = oneOf(name, text, POLICIES) } },
+  { name: 'on-conflict', group: SAFETY, value: 'POLICY', default: "replace in Vault's layouts, error elsewhere", summary: 'what to do with a key the destination has: replace, skip, error', set: (f, text, name) => { f.onConflict = oneOf(name, text, POLICIES) } },
   { name: 'dry-run', group: SAFETY, summary: 'write nothing; say what would become of each key', set: (f, text) => { f.dryRun = text === 'true' } },
   { name: 'plan', group: SAFETY, value: 'FILE', summary: 'the same, and write it down in this file', set: (f, text) => { f.plan = text } },
   { name: 'apply', group: SAFETY, value: 'FILE', summary: 'copy what this plan says, and nothing else', set: (f, text) => { f.apply = text } },

@@ -53,6 +53,7 @@ export function selectionOf(flags: MigrateFlags): Selection {
       ...(flags.types.length > 0 && { keepEntry: (entry: Entry) => flags.types.includes(typeOf(entry)) }),
       ...(databases.size > 0 && { databaseOf: (db: number) => databases.get(db) }),
       isApart,
+      isPart: match.length > 0 || exclude.length > 0 || from !== undefined || flags.types.length > 0,
       ...(renames && { rename: (ref: KeyRef) => exchange(ref, databases, before, after) }),
     },
     sourceName: renames ? (ref) => exchange(ref, backwards, after, before) : undefined,

@@ -93,7 +93,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
     if (flags.reset) return concludeReset(await migration.reset(), verb)
     const result = await migration.run()
     display.report(result.report)
-    return conclude(flags, result, command, display)
+    return conclude(flags, result, { command, goesOn: goesOnText(target) }, display)
   } catch (error) {
     const report = error instanceof TransferError ? error.report : undefined
     if (report !== undefined) display.report(report)
@@ -103,7 +103,7 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
       display.note('warning', (another as Error).message)
     }
     display.close()
-    return explain(error, stop.signal.aborted, verb, migration.isCopying && !isDry(flags) ? command : undefined)
+    return explain(error, stop.signal.aborted, verb, migration.isCopying && !isDry(flags) ? `${afterFailure(target)}: ${command}` : undefined)
   } finally {
     display.close()
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
@@ -155,7 +155,19 @@ const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word :
 
 // ------------------------------------------------------------------------------------------------ how it ended
 
-function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, command: string, display: MigrateDisplay): number {
+/** What the same command does after an interruption, and after a failure. */
+const goesOnText = ({ traits }: Store): string => traits.startsOver === true ? 'the same command begins again' : 'the same command goes on where it was'
+const afterFailure = ({ traits }: Store): string => traits.startsOver === true
+  ? 'Nothing of it is at the destination; when that is mended, the same command begins again'
+  : 'What was copied stays; when that is mended, the same command copies the rest'
+
+/** How a migration is gone on with. */
+interface NextStep {
+  readonly command: string
+  readonly goesOn: string
+}
+
+function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, { command, goesOn }: NextStep, display: MigrateDisplay): number {
   if (flags.report !== undefined) writeReport(flags.report, { report, comparison })
   const say = (text: string): void => { process.stderr.write(`${text}\n`) }
   if (lost !== undefined) {
@@ -163,7 +175,7 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
     return EXIT.locked
   }
   if (report.interrupted || comparison?.interrupted === true) {
-    say(`Interrupted; the same command goes on where it was: ${command}`)
+    say(`Interrupted; ${goesOn}: ${command}`)
     return EXIT.interrupted
   }
   const failed = FAILURES.reduce((sum, outcome) => sum + report.counts[outcome], 0)
@@ -180,7 +192,10 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
   else if (report.counts.conflict > 0 && conflict === 'error') say('The destination has other values under some keys: say --on-conflict replace to write over them, or skip to leave them.')
   if (failed > report.counts.conflict) return EXIT.partial
   if (report.counts.conflict > 0) return EXIT.conflicts
-  if (differences > 0) return EXIT.differences
+  if (differences > 0) {
+    if (comparison !== undefined && comparison.counts.extra < differences && !flags.repair) say(`This copies what is missing and what differs: ${command.replace(/^(keyferry \S+) /, '$1 --repair ')}`)
+    return EXIT.differences
+  }
   if (!isDry(flags) && flags.logFormat === 'standard' && flags.logLevel !== 'error') process.stdout.write('Success! All of the keys have been migrated.\n')
   return EXIT.done
 }
@@ -212,8 +227,8 @@ function writeReport(file: string, content: object): void {
   }
 }
 
-/** `command`: what goes on, when something was copied already. `what`: what comes of it, for messages. */
-function explain(error: unknown, interrupted: boolean, verb: string, command?: string, what = ''): number {
+/** `next`: how to go on, when something was copied already. `what`: what comes of it, for messages. */
+function explain(error: unknown, interrupted: boolean, verb: string, next?: string, what = ''): number {
   const say = (text: string): void => { process.stderr.write(`keyferry ${verb}: ${text}\n`) }
   if (error instanceof LockedError) {
     say(error.message)
@@ -226,7 +241,7 @@ function explain(error: unknown, interrupted: boolean, verb: string, command?: s
   const cause = error instanceof TransferError ? error.cause : error
   if (!(cause instanceof StoreError)) throw error
   say(what + cause.message)
-  if (command !== undefined && !isUsage(cause)) process.stderr.write(`What was copied stays; when that is mended, the same command copies the rest: ${command}\n`)
+  if (next !== undefined && !isUsage(cause)) process.stderr.write(`${next}\n`)
   if (interrupted) return EXIT.interrupted
   if (isUsage(cause)) return EXIT.usage
   if ((cause.fault === 'unreachable' || cause.fault === 'absent') && error instanceof TransferError) return error.side === 'source' ? EXIT.sourceUnreachable : EXIT.destinationUnreachable

@@ -13,6 +13,7 @@
  *
  * Where the terminal is too narrow, the bar shrinks, and then the parts that matter least go.
  */
+import { isUtf8 } from 'node:buffer'
 import { plural } from '../transfer/plural.js'
 import type { KeyRef } from '../transfer/store.js'
 import { keyText } from '../transfer/store.js'
@@ -70,7 +71,7 @@ export class MigrateDisplay implements Listener {
     if (!this.log.isOn('debug')) return
     const isCopied = COPIED.includes(outcome)
     const message = isCopied ? (this.options.isDryRun === true ? 'would copy key' : 'copied key') : FAILURES.includes(outcome) ? 'failed key' : 'passed over key'
-    this.log.log('debug', message, { path: keyText(ref.key), db: ref.db === 0 ? undefined : ref.db, outcome: isCopied ? undefined : outcome, reason })
+    this.log.log('debug', message, { ...this.keyPairs('path', ref), db: ref.db === 0 ? undefined : ref.db, outcome: isCopied ? undefined : outcome, reason })
   }
 
   progress(progress: Progress): void {
@@ -98,7 +99,7 @@ export class MigrateDisplay implements Listener {
     this.line?.clear()
     this.latest = undefined
     const { out = process.stdout, isDryRun = false, format, level, env } = this.options
-    if (format === 'json') this.log.log('info', isDryRun ? 'dry run ended' : 'migration ended', reportPairs(report))
+    if (format === 'json') this.log.log('info', isDryRun ? 'dry run ended' : 'migration ended', { ...reportPairs(report), ...this.keyPairs('watermark', report.watermark) })
     else if (level !== 'error') out.write(reportTable(report, isDryRun, wantsColour(out, env)))
   }
 
@@ -121,8 +122,15 @@ export class MigrateDisplay implements Listener {
     return {
       keys, total, bytes, keys_per_second: Math.round(keysPerSecond), bytes_per_second: Math.round(bytesPerSecond), errors, elapsed: clockText(elapsedMs),
       eta: total === undefined || keysPerSecond <= 0 ? undefined : clockText((Math.max(0, total - keys) / keysPerSecond) * 1000),
-      last: last === undefined ? undefined : keyText(last.key),
+      ...this.keyPairs('last', last),
     }
+  }
+
+  /** A key in a line: for programs its text as it is, or its bytes as base64 where it is none. */
+  private keyPairs(name: string, ref: KeyRef | undefined): LogPairs {
+    if (ref === undefined) return {}
+    if (this.options.format !== 'json') return { [name]: keyText(ref.key) }
+    return isUtf8(ref.key) ? { [name]: ref.key.toString() } : { [name]: keyText(ref.key), [`${name}_base64`]: ref.key.toString('base64') }
   }
 }
 
@@ -165,22 +173,22 @@ export function progressLine(progress: Progress, rates: Pick<RecentRates, 'keysP
   const etaMs = part === undefined || keysPerSecond <= 0 ? undefined : (Math.max(0, (total ?? 0) - keys) / keysPerSecond) * 1000
   // [text, how much it matters]: what matters least goes first.
   const parts: (readonly [string, number])[] = [
-    [phase, 3],
+    [phase, 7],
     ...(part === undefined ? [] : [[`${String(Math.floor(part * 100)).padStart(3)} %`, 9] as const]),
-    [total === undefined ? keysText(keys) : `${countText(keys)} / ${keysText(total)}`, 8],
-    [bytesText(bytes), 4],
-    [`${countText(keysPerSecond)} keys/s`, 5],
+    [total === undefined ? keysText(keys) : `${countText(keys)} / ${keysText(total)}`, 6],
+    [bytesText(bytes), 3],
+    [`${countText(keysPerSecond)} keys/s`, 4],
     [`${bytesText(bytesPerSecond)}/s`, 2],
-    [etaMs === undefined ? clockText(elapsedMs) : `ETA ${clockText(etaMs)}`, 6],
-    ...(errors === 0 ? [] : [[`${countText(errors)} ${plural(errors, 'error')}`, 7] as const]),
+    [etaMs === undefined ? clockText(elapsedMs) : `ETA ${clockText(etaMs)}`, 5],
+    ...(errors === 0 ? [] : [[`${countText(errors)} ${plural(errors, 'error')}`, 8] as const]),
   ]
   const widthOf = (): number => parts.reduce((sum, [text]) => sum + text.length + 2, -2)
   while (parts.length > 1 && widthOf() > columns) parts.splice(parts.indexOf(parts.reduce((least, other) => (other[1] < least[1] ? other : least))), 1)
-  const texts = parts.map(([text, weight]) => (isColoured && weight === 7 ? `\x1b[31m${text}\x1b[0m` : text))
+  const texts = parts.map(([text, weight]) => (isColoured && weight === 8 ? `\x1b[31m${text}\x1b[0m` : text))
   if (widthOf() > columns) return { text: parts[0][0].slice(0, columns), width: Math.min(columns, parts[0][0].length) }
   const barColumns = Math.min(BAR_COLUMNS_MAX, columns - widthOf() - 2)
   if (part === undefined || barColumns < BAR_COLUMNS_MIN) return { text: texts.join('  '), width: widthOf() }
-  texts.splice(parts[0][1] === 3 ? 1 : 0, 0, bar(part, barColumns, isColoured))
+  texts.splice(parts[0][0] === phase ? 1 : 0, 0, bar(part, barColumns, isColoured))
   return { text: texts.join('  '), width: widthOf() + barColumns + 2 }
 }
 
@@ -212,9 +220,9 @@ export function reportTable(report: Report, isDryRun: boolean, isColoured: boole
   return `${lines.join('\n')}\n`
 }
 
-function reportPairs({ counts, keys, bytes, elapsedMs, interrupted, failed, watermark }: Report): LogPairs {
+function reportPairs({ counts, keys, bytes, elapsedMs, interrupted, failed }: Report): LogPairs {
   return {
-    keys, bytes, elapsed_ms: Math.round(elapsedMs), interrupted, failed: failed ? true : undefined, watermark: watermark === undefined ? undefined : keyText(watermark.key),
+    keys, bytes, elapsed_ms: Math.round(elapsedMs), interrupted, failed: failed ? true : undefined,
     ...Object.fromEntries(OUTCOMES.map((outcome) => [outcome.replace('-', '_'), counts[outcome] === 0 ? undefined : counts[outcome]])),
   }
 }

@@ -8,6 +8,9 @@ const WITH_ENGINE: Readonly<Record<string, () => Promise<{ backend: Backend }>>>
 /** Types that a configuration file may name. */
 export const storeTypes: readonly string[] = [...backendTypes, ...Object.keys(WITH_ENGINE)]
 
+/** Those of them that can be a destination. */
+export const destinationTypes = storeTypes.filter((type) => type !== 'aof' && type !== 'etcd2')
+
 /** The store of this type. Throws StoreError 'usage' with what there is. */
 export async function storeOfType(type: string): Promise<Backend> {
   if (Object.hasOwn(WITH_ENGINE, type)) return (await WITH_ENGINE[type]()).backend

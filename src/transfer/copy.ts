@@ -32,6 +32,8 @@ export interface Choice {
   readonly rename?: (ref: KeyRef) => KeyRef
   /** The database in the target, as `rename` says it; undefined for one of which nothing is copied. */
   readonly databaseOf?: (db: number) => number | undefined
+  /** Names or types leave keys out. */
+  readonly isPart?: boolean
   /** Nothing that is written has a name that is chosen, so that both ends may be one store. */
   readonly isApart?: boolean
 }

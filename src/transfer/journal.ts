@@ -10,6 +10,7 @@
  *     {"db":0,"key":"Zm9v","digest":"a3.."}                     was not there: undo removes it
  *     {"db":0,"key":"YmFy","form":"raw","value":"eA==","expiresAtMs":1764300000000,"digest":"a3.."}    was this
  *
+ * A plan that came to its end says so in its last line, {"end":RECORDS}: half of one is not followed.
  * The records of a plan are in the order of their keys, as far as renaming keeps that order and HELD_RECORDS are enough.
  *
  * `digest` (and `until`, an expiry time) in an undo log is of what was about to be written, so that undo can tell what was
@@ -57,12 +58,18 @@ interface Line {
   readonly until?: number
 }
 
+/** The last line of a plan: how many records there are. */
+interface PlanEnd {
+  readonly end: number
+}
+
 const BUFFERED_BYTES = 65536
 /** So many records of a plan wait at most for those before them: batches end in any order. */
 const HELD_RECORDS = 100_000
 
 export class JournalWriter {
   #text = ''
+  #records = 0
   #held: { readonly ref: KeyRef; readonly line: Line }[] = []
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
@@ -100,6 +107,12 @@ export class JournalWriter {
     for (const { line } of this.#held.splice(0, end < 0 ? this.#held.length : end)) this.#add(line)
   }
 
+  /** All of it is planned. */
+  end(): void {
+    this.settled()
+    this.#text += `${JSON.stringify({ end: this.#records } satisfies PlanEnd)}\n`
+  }
+
   /** Notes pre-images and returns when they are on disk. */
   async before(batch: readonly { readonly entry: KeyRef; readonly before: Entry | undefined; readonly wrote: Fingerprint }[]): Promise<void> {
     for (const { entry, before, wrote } of batch) {
@@ -115,6 +128,7 @@ export class JournalWriter {
   }
 
   #add(line: Line): void {
+    this.#records++
     this.#text += `${JSON.stringify(line)}\n`
     if (this.#text.length > BUFFERED_BYTES) this.#flush()
   }
@@ -184,6 +198,19 @@ export async function readJournalHead(file: string, kind: JournalHead['keyferry'
     break
   }
   throw new StoreError('usage', `${file} is no ${kind === 'plan' ? 'plan' : 'undo log'} of keyferry's`)
+}
+
+/** Throws StoreError 'usage' when a plan breaks off before its end. */
+export async function checkPlanEnd(file: string): Promise<void> {
+  let lines = 0
+  let last = ''
+  for await (const line of linesOf(file)) {
+    if (line === '') continue
+    lines++
+    last = line
+  }
+  // Beside the records there are the head and the end.
+  if ((parse(last) as PlanEnd | undefined)?.end !== lines - 2) throw new StoreError('usage', `${file} breaks off before its end, so it is not known what else was planned; make a new plan`)
 }
 
 /** The keys of a plan with this outcome, in pages. */

@@ -10,8 +10,9 @@
 import { Checkpoint, disownCheckpoint, folderKeeper, storeKeeper, type Keeper } from './checkpoint.js'
 import { Compare, type Comparison } from './compare.js'
 import { Copy, TransferError, at, type Choice, type CopyOptions } from './copy.js'
+import { emptyLike } from './empty-store.js'
 import type { Fingerprint } from './fingerprint.js'
-import { JournalWriter, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
+import { JournalWriter, checkPlanEnd, plannedKeys, readJournalHead, type JournalHead } from './journal.js'
 import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
@@ -94,6 +95,8 @@ export class Migration {
   #previousOwner: string | undefined
   /** Both ends are the same store. */
   #isOneStore = false
+  /** Not all that is compared in the end is copied: an earlier run did, or the plan leaves it out. */
+  #isRest = false
   /** Whether it has come as far as that. */
   isCopying = false
   #lost: LockLostError | undefined
@@ -157,7 +160,7 @@ export class Migration {
       if (through) await at('target', async () => this.target.commit?.())
       if (!through || this.options.verify !== 'full')
         for (const doubt of await at('target', async () => (await this.target.doubts?.()) ?? [])) this.#warn(`${doubt}: see with --verify full whether anything is missing, and copy it with --repair`)
-      const comparison = through && this.options.verify !== 'none' ? await this.#verify(report.keys) : undefined
+      const comparison = through && this.options.verify !== 'none' ? await this.#verify(this.#isRest ? undefined : report.keys) : undefined
       await this.#checkLocks()
       if (through && this.#lost === undefined) await this.#checkpoint?.clear()
       return { report, comparison, findings, conflict: this.#conflict, lost: this.#lost }
@@ -276,13 +279,23 @@ export class Migration {
     const undo = undoLog === undefined ? undefined : await JournalWriter.create(undoLog, head('undo'))
     const plan = planFile === undefined ? undefined : await JournalWriter.create(planFile, head('plan'))
     try {
+      this.#isRest = after !== undefined || applyFile !== undefined
       const options = await this.#copyOptions(undo, plan)
       if (applyFile !== undefined) return await this.#apply(applyFile, options)
-      return await this.#copying(new Copy(this.source, this.target, options), listing(this.source, { ...this.#listing, after, withValues: true }))
+      const report = await this.#copying(new Copy(this.source, this.target, options), listing(this.source, { ...this.#listing, after, withValues: true }))
+      if (!report.interrupted) plan?.end()
+      if (report.keys === 0 && after === undefined && !report.interrupted) this.#warn(`${this.source.label} has no keys${this.#isAllChosen ? '' : ' that are chosen'}; look at its address and options`)
+      return report
     } finally {
       await undo?.close()
       await plan?.close()
     }
+  }
+
+  /** Whether as many keys are copied as the source counts. */
+  get #isAllChosen(): boolean {
+    const { source, options: { start, choice } } = this
+    return start === undefined && choice.isPart !== true && (choice.databaseOf === undefined || !source.traits.databases || source.traits.onlyDatabase !== undefined)
   }
 
   get #listing(): ListingOptions {
@@ -303,7 +316,7 @@ export class Migration {
         },
       }),
     }
-    const total = await this.source.count?.().catch(() => undefined)
+    const total = this.#isAllChosen && !this.#isRest ? await this.source.count?.().catch(() => undefined) : undefined
     return {
       conflict: this.#conflict, parallel: Math.min(parallel, this.source.traits.parallelMax, this.target.traits.parallelMax),
       batchEntries: Math.min(batchEntries, this.source.traits.batchEntriesMax),
@@ -377,6 +390,7 @@ export class Migration {
   /** A plan for other stores or other keys is not followed. */
   async #checkPlan(file: string): Promise<void> {
     const { source, target, selection } = await readJournalHead(file, 'plan')
+    await checkPlanEnd(file)
     if (source !== this.source.label || target !== this.target.label)
       throw new StoreError('usage', `${file} is a plan for ${source} to ${target}, not for ${this.source.label} to ${this.target.label}`)
     if (selection !== this.options.selection)
@@ -424,7 +438,7 @@ export class Migration {
 
   // ---- comparing ----
 
-  async #verify(total: number): Promise<Comparison> {
+  async #verify(total: number | undefined): Promise<Comparison> {
     const { options, source, target, forms } = this
     const { choice, sourceName, verify, parallel, batchEntries, nowMs, listener } = options
     const signal = this.#signal
@@ -473,18 +487,5 @@ async function isOpened(store: Store): Promise<boolean> {
   } catch (error) {
     if (error instanceof StoreError && error.fault === 'absent') return false
     throw error
-  }
-}
-
-/** A store of these limits with nothing in it. */
-function emptyLike(store: Store): Store {
-  return {
-    label: store.label, traits: store.traits, close: () => store.close(),
-    open: () => Promise.resolve(),
-    async *list() {},
-    read: (keys) => Promise.resolve(keys.map(() => undefined)),
-    write: (entries) => Promise.resolve(entries.map(() => 'written')),
-    ...(store.refusalOf !== undefined && { refusalOf: (entry) => store.refusalOf?.(entry) }),
-    remove: () => Promise.resolve(),
   }
 }

@@ -13,6 +13,7 @@
  * - A Buffer that a store hands out is the receiver's: it is never written again by the store.
  * - What a store can not do is said by its `traits` before anything is written, never by dropping something.
  */
+import { isUtf8 } from 'node:buffer'
 
 /** Names an entry of a store: the bytes of its key, and the numbered database where the store has several (else 0). */
 export interface KeyRef {
@@ -207,16 +208,17 @@ export function compareKeys(a: KeyRef, b: KeyRef): number {
 /** A key as a text of its own, for maps. */
 export const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
 
-/** A key for messages: its text, with quotes and escapes where it is not plain; at most 200 bytes of it. */
+/** A key for messages: its text, with quotes and escapes where it is not plain; about 200 bytes of it at most. */
 export function keyText(key: Buffer): string {
-  const shown = key.subarray(0, 200)
-  const text = shown.toString('utf8')
-  const rest = key.length > 200 ? `... (${key.length} bytes)` : ''
-  if (!/[^\x21-\x7e\u00a1-\uffff]|["'\\]/.test(text) && Buffer.from(text).equals(shown)) return text + rest
-  let quoted = '"'
-  for (const byte of shown) {
-    if (byte === 0x22 || byte === 0x5c) quoted += `\\${String.fromCharCode(byte)}`
-    else quoted += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
-  }
-  return `${quoted}"${rest}`
+  let end = Math.min(key.length, 200)
+  // Not within a letter.
+  while (end > 190 && end < key.length && (key[end] & 0xc0) === 0x80) end--
+  const shown = key.subarray(0, end)
+  const rest = end < key.length ? `... (${key.length} bytes)` : ''
+  const isText = isUtf8(shown)
+  const text = isText ? shown.toString() : shown.latin1Slice()
+  if (isText && text !== '' && !/[^\x21-\x7e\u00a1-\uffff]|["'\\]/.test(text)) return text + rest
+  const quoted = text.replace(isText ? /["\\]|[\0-\x1f\x7f-\xa0\u2028\u2029]/g : /["\\]|[^\x20-\x7e]/g, (character) =>
+    character === '"' || character === '\\' ? `\\${character}` : [...Buffer.from(character, isText ? 'utf8' : 'latin1')].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''))
+  return `"${quoted}"${rest}`
 }

@@ -41,7 +41,7 @@ interface Exchange {
   readonly sink: ReplySink
   left: number
   readonly done: () => void
-  readonly fail: (fault: LinkFault) => void
+  readonly fail: (fault: LinkFault | StoreError) => void
 }
 
 /** A write is cut into pieces of this size, so that the progress of a large one shows. */
@@ -227,19 +227,29 @@ export class Connection implements ReplyReceiver {
   }
 
   #failed(error: NodeJS.ErrnoException): void {
-    const refused = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_TLS_CERT|ERR_SSL_|EPROTO)/.test(error.code ?? '')
-    if (!this.#connected && refused) this.#onConnected(new StoreError('denied', `no encrypted connection to ${this.name}: ${error.message}; check the tls options`, { cause: error }))
-    this.#fail(this.#connected ? 'read' : 'connect', false, error.message)
+    const code = error.code ?? ''
+    // OpenSSL's own message is of several lines.
+    const why = (error as { reason?: string }).reason ?? error.message
+    const refused = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_TLS_CERT|ERR_SSL_|EPROTO)/.test(code)
+    // With TLS 1.3 the server looks at our certificate when for us the connection stands.
+    const wantsCertificate = /ALERT_.*(CERT|UNKNOWN_CA)|CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/.test(code)
+    const advice = wantsCertificate ? 'it may want a certificate of ours: give tls_cert_file and tls_key_file' : 'check the tls options'
+    const refusal = wantsCertificate || (!this.#connected && refused)
+      ? new StoreError('denied', `no encrypted connection to ${this.name}: ${why}; ${advice}`, { cause: error })
+      : undefined
+    if (refusal !== undefined) this.#onConnected(refusal)
+    this.#fail(this.#connected ? 'read' : 'connect', false, why, refusal)
   }
 
-  #fail(kind: FaultKind, timedOut: boolean, message: string): void {
+  /** `refusal`: what is thrown instead of the fault, for it is of no use to try again. */
+  #fail(kind: FaultKind, timedOut: boolean, message: string, refusal?: StoreError): void {
     if (this.fault !== undefined) return
     this.fault = new LinkFault(kind, timedOut, `connection to ${this.name}: ${message}`)
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#socket.destroy()
     this.#onConnected(this.fault)
-    for (const { fail } of this.#queue.splice(this.#first)) fail(this.fault)
+    for (const { fail } of this.#queue.splice(this.#first)) fail(refusal ?? this.fault)
     this.#current = undefined
   }
 
