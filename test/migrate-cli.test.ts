@@ -20,7 +20,7 @@ import { nearestName } from '../src/cli/nearest.js'
 import { MigrateDisplay, RecentRates, progressLine, reportTable } from '../src/cli/progress.js'
 import { bytesText, clockText, countText, durationText, keysText } from '../src/cli/quantities.js'
 import { OUTCOMES, type Outcome, type Progress, type Report } from '../src/transfer/report.js'
-import { StoreError } from '../src/transfer/store.js'
+import { keyText, StoreError } from '../src/transfer/store.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'keyferry-migrate-cli-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -447,6 +447,28 @@ t.test('log lines as Vault writes them', async (t) => {
   for (const level of ['trace', 'debug', 'info', 'warn', 'error'] as const) log.log(level, 'message', { a: 1, empty: '', gone: undefined, text: 'two words', equal: 'a=b', truth: true })
   t.match(lines[0], /^2020-05-06T11:32:05\.009[+-]\d{4} \[TRACE\] message: a=1 empty="" text="two words" equal="a=b" truth=true$/)
   t.same(lines.map((line) => /\[.*?\] +/.exec(line)?.[0]), ['[TRACE] ', '[DEBUG] ', '[INFO]  ', '[WARN]  ', '[ERROR] '])
+})
+
+t.test('keys in the log: plain text in JSON, quoted elsewhere, and every byte of them known', async (t) => {
+  const shown = (format: 'standard' | 'json', key: Buffer): string => {
+    const err = new Screen(false)
+    const display = new MigrateDisplay({ level: 'debug', format, out: new Screen(false), err, env: {}, now: () => 0 })
+    display.key({ db: 0, key }, 'created')
+    display.report(summary({ created: 1 }, { interrupted: true, watermark: { db: 0, key } }))
+    display.close()
+    return err.written.trimEnd()
+  }
+  const long = Buffer.from(`${'a'.repeat(199)}üx`)
+  for (const [key, text] of [['ü x', '"ü x"'], ['logical/ü', 'logical/ü'], ['😀 "\\', '"😀 \\"\\\\"'], ['a\0\x85b', '"a\\x00\\xc2\\x85b"'], ['\ufffd', '\ufffd']] as const) {
+    t.ok(shown('standard', Buffer.from(key)).endsWith(`copied key: path=${text}`), text)
+    const lines = shown('json', Buffer.from(key)).split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+    t.same([lines[0]['path'], lines[1]['watermark'], 'path_base64' in lines[0], 'watermark_base64' in lines[1]], [key, key, false, false], text)
+  }
+  const odd = Buffer.from([0x62, 0xff, 0x20, 0xc3, 0xbc])
+  t.ok(shown('standard', odd).endsWith('path="b\\xff \\xc3\\xbc"'))
+  t.match(shown('json', odd).split('\n').map((line) => JSON.parse(line) as unknown), [{ path: 'b\ufffd ü', path_base64: odd.toString('base64') }, { watermark: 'b\ufffd ü', watermark_base64: odd.toString('base64') }])
+  t.equal(keyText(long), `${'a'.repeat(199)}... (202 bytes)`, 'not cut within a character')
+  t.match(JSON.parse(shown('json', long).split('\n')[0]), { path: long.toString() })
 })
 
 t.test('the table at the end', async (t) => {

@@ -841,4 +841,18 @@ t.test(`encrypted, by a certificate of an authority of one's own, seed ${SEED}`,
     t.match(ended.err, new RegExp(`keyferry migrate: no encrypted connection to ${new URL((side === 'source' ? places[0] : places[1]).place('').url).host}: .*certificate`))
   }
   await completes(t, wordsFor(places[0].place('ours'), places[1].place('ours')), places[0].place('ours'), places[1].place('ours'), want)
+
+  // A server that wants a certificate of ours says so when we are connected, or with an older TLS before.
+  await places[0].client.call('CONFIG', 'SET', 'tls-auth-clients', 'yes')
+  const [from, to] = places.map(({ place }) => place('ours'))
+  const shown = (name: string): Place => ({ ...from, url: `${from.url}&tls_cert_file=${file(`${name}.pem`)}&tls_key_file=${file(`${name}.key`)}` })
+  for (const versions of ['TLSv1.3', 'TLSv1.2']) {
+    await places[0].client.call('CONFIG', 'SET', 'tls-protocols', versions)
+    for (const [source, advice] of [[from, 'if the server wants a certificate of its clients, give'], [shown('other'), 'if it is our certificate, check']] as const) {
+      const ended = await migrate(wordsFor(source, to))
+      t.equal(ended.status, 2, said(ended))
+      t.match(ended.err, new RegExp(`^keyferry migrate: no encrypted connection to \\S+: [^\\n:]*alert[^\\n:]*; ${advice} tls_cert_file and tls_key_file\\n$`), said(ended))
+    }
+    t.equal((await migrate(wordsFor(shown('server'), to))).status, 0, versions)
+  }
 })

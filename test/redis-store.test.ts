@@ -652,11 +652,6 @@ t.test('encrypted', { skip: noRedis || (existsSync('/usr/bin/openssl') ? false :
   t.equal(await to.client.text('DBSIZE'), ':300')
   t.equal((await readAll(store, entries)).filter((entry) => entry !== undefined && !(entry instanceof EntryError)).length, 300)
   await t.rejects(opened(t, { address, tls: 'true' }, 'write'), { fault: 'denied', message: /no encrypted connection to .*certificate.*tls options/ })
-  await to.client.call('CONFIG', 'SET', 'tls-auth-clients', 'yes')
-  const trusted = { address, tls: 'true', tls_ca_file: file('cert.pem'), tls_server_name: 'keyferry.test' }
-  await t.rejects(opened(t, trusted, 'write'), { fault: 'denied', message: /^[^\n]*no encrypted connection to [^\n]*certificate required; it may want a certificate of ours: give tls_cert_file and tls_key_file[^\n]*$/ })
-  await opened(t, { ...trusted, tls_cert_file: file('cert.pem'), tls_key_file: file('key.pem') }, 'write')
-  await to.client.call('CONFIG', 'SET', 'tls-auth-clients', 'no')
   await opened(t, { address, tls: 'true', tls_skip_verify: 'true' }, 'write')
   await t.rejects(opened(t, { address: to.address, tls: 'true', timeout: '1s' }, 'write'), { name: 'StoreError' }, 'a server that does not speak TLS')
 })

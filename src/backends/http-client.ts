@@ -156,10 +156,10 @@ export class HttpClient {
       let wasSent = false
       // A kept connection that the server had closed before the request came, as Node's documentation tells them apart.
       const isStale = (error: NodeJS.ErrnoException): boolean => request.reusedSocket && error.code === 'ECONNRESET'
-      const breaks = (error: NodeJS.ErrnoException): void => {
+      const breaks = (error: NodeJS.ErrnoException & { readonly reason?: string }): void => {
         clearTimeout(timer)
         if (/CERT|SSL|TLS|certificate/.test(`${error.code} ${error.message}`))
-          fail(new StoreError('denied', `${this.label}: no TLS with ${address.host}: ${error.message}; check tls_ca_file, tls_cert_file and tls_key_file`, { cause: error }))
+          fail(new StoreError('denied', `${this.label}: no TLS with ${address.host}: ${error.code?.startsWith('ERR_SSL_') === true ? error.reason : error.message}; check tls_ca_file, tls_cert_file and tls_key_file`, { cause: error }))
         else fail(new Broken(`${address.host}: ${error.message || error.code}`, wasSent && !isStale(error), isStale(error), error))
       }
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)

@@ -4,12 +4,23 @@
  *     2020-05-06T11:32:05.169+0100 [INFO]  copied key: path=logical/a db=3
  *     {"@level":"info","@message":"copied key","@timestamp":"2020-05-06T11:32:05.169000+01:00","db":3,"path":"logical/a"}
  *
- * A value with blanks, quotes or `=` in it is quoted; the pairs of a JSON line are in the order of their names.
+ * A value with blanks, quotes or `=` in it is quoted; the pairs of a JSON line are in the order of their names. A key is
+ * plain text in JSON. Of one that is not UTF-8 the text has U+FFFD for what is none, and its bytes stand beside it in base64:
+ *
+ *     [DEBUG] copied key: path="b\xff"
+ *     {"@message":"copied key","path":"b\ufffd","path_base64":"Yv8=", ...}
  */
+import { isUtf8 } from 'node:buffer'
+import { keyText } from '../transfer/store.js'
 import type { LogFormat, LogLevel } from './migrate-flags.js'
 
 /** Name and value pairs behind a message; undefined ones are left out. */
 export type LogPairs = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** A key as JSON has it. */
+export function jsonKey(name: string, key: Buffer): Readonly<Record<string, string>> {
+  return { [name]: key.toString(), ...(!isUtf8(key) && { [`${name}_base64`]: key.toString('base64') }) }
+}
 
 const RANK: Readonly<Record<LogLevel, number>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 }
 const two = (n: number): string => String(n).padStart(2, '0')
@@ -25,6 +36,11 @@ export class MigrateLog {
 
   isOn(level: LogLevel): boolean {
     return RANK[level] >= RANK[this.level]
+  }
+
+  /** The pairs for a key. */
+  keyPairs(name: string, key: Buffer): LogPairs {
+    return this.format === 'json' ? jsonKey(name, key) : { [name]: keyText(key) }
   }
 
   log(level: LogLevel, message: string, pairs: LogPairs = {}): void {

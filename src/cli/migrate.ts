@@ -27,6 +27,7 @@ import { fingerprintOf, fits } from './fingerprints.js'
 import { endsOfFile, endsOfUrls, passwordOptions, storeOfEnd, type MigrateEnd, type MigrateEnds } from './migrate-config.js'
 import { readMigrateFlags, UsageError, type MigrateFlags } from './migrate-flags.js'
 import { selectionOf } from './migrate-selection.js'
+import { jsonKey } from './migrate-log.js'
 import { isUsage, resetText } from './migrate-shared.js'
 import { MigrateDisplay } from './progress.js'
 import { countText, keysText } from './quantities.js'
@@ -217,8 +218,8 @@ function asUsage(run: () => void): void {
 
 function writeReport(file: string, content: object): void {
   const plain = (_: string, value: unknown): unknown => {
-    const bytes = value as { type?: string; data?: number[] } | null
-    return typeof bytes === 'object' && bytes?.type === 'Buffer' ? keyText(Buffer.from(bytes.data ?? [])) : value
+    const { key, ...others } = (value ?? {}) as { readonly key?: unknown }
+    return Buffer.isBuffer(key) ? { ...others, ...jsonKey('key', key) } : value
   }
   try {
     writeFileSync(file, `${JSON.stringify(content, plain, 2)}\n`, { mode: 0o600 })

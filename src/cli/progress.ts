@@ -13,14 +13,13 @@
  *
  * Where the terminal is too narrow, the bar shrinks, and then the parts that matter least go.
  */
-import { isUtf8 } from 'node:buffer'
 import { plural } from '../transfer/plural.js'
 import type { KeyRef } from '../transfer/store.js'
 import { keyText } from '../transfer/store.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from '../transfer/report.js'
 import { LiveLine, bar, wantsColour, type TerminalStream } from './live-line.js'
 import type { LogFormat, LogLevel } from './migrate-flags.js'
-import { MigrateLog, type LogPairs } from './migrate-log.js'
+import { jsonKey, MigrateLog, type LogPairs } from './migrate-log.js'
 import { bytesText, clockText, countText, durationText, keysText } from './quantities.js'
 
 export interface ProgressOptions {
@@ -71,7 +70,7 @@ export class MigrateDisplay implements Listener {
     if (!this.log.isOn('debug')) return
     const isCopied = COPIED.includes(outcome)
     const message = isCopied ? (this.options.isDryRun === true ? 'would copy key' : 'copied key') : FAILURES.includes(outcome) ? 'failed key' : 'passed over key'
-    this.log.log('debug', message, { ...this.keyPairs('path', ref), db: ref.db === 0 ? undefined : ref.db, outcome: isCopied ? undefined : outcome, reason })
+    this.log.log('debug', message, { ...this.log.keyPairs('path', ref.key), db: ref.db === 0 ? undefined : ref.db, outcome: isCopied ? undefined : outcome, reason })
   }
 
   progress(progress: Progress): void {
@@ -99,7 +98,7 @@ export class MigrateDisplay implements Listener {
     this.line?.clear()
     this.latest = undefined
     const { out = process.stdout, isDryRun = false, format, level, env } = this.options
-    if (format === 'json') this.log.log('info', isDryRun ? 'dry run ended' : 'migration ended', { ...reportPairs(report), ...this.keyPairs('watermark', report.watermark) })
+    if (format === 'json') this.log.log('info', isDryRun ? 'dry run ended' : 'migration ended', reportPairs(report))
     else if (level !== 'error') out.write(reportTable(report, isDryRun, wantsColour(out, env)))
   }
 
@@ -122,15 +121,8 @@ export class MigrateDisplay implements Listener {
     return {
       keys, total, bytes, keys_per_second: Math.round(keysPerSecond), bytes_per_second: Math.round(bytesPerSecond), errors, elapsed: clockText(elapsedMs),
       eta: total === undefined || keysPerSecond <= 0 ? undefined : clockText((Math.max(0, total - keys) / keysPerSecond) * 1000),
-      ...this.keyPairs('last', last),
+      ...(last !== undefined && this.log.keyPairs('last', last.key)),
     }
-  }
-
-  /** A key in a line: for programs its text as it is, or its bytes as base64 where it is none. */
-  private keyPairs(name: string, ref: KeyRef | undefined): LogPairs {
-    if (ref === undefined) return {}
-    if (this.options.format !== 'json') return { [name]: keyText(ref.key) }
-    return isUtf8(ref.key) ? { [name]: ref.key.toString() } : { [name]: keyText(ref.key), [`${name}_base64`]: ref.key.toString('base64') }
   }
 }
 
@@ -220,9 +212,9 @@ export function reportTable(report: Report, isDryRun: boolean, isColoured: boole
   return `${lines.join('\n')}\n`
 }
 
-function reportPairs({ counts, keys, bytes, elapsedMs, interrupted, failed }: Report): LogPairs {
+function reportPairs({ counts, keys, bytes, elapsedMs, interrupted, failed, watermark }: Report): LogPairs {
   return {
-    keys, bytes, elapsed_ms: Math.round(elapsedMs), interrupted, failed: failed ? true : undefined,
+    keys, bytes, elapsed_ms: Math.round(elapsedMs), interrupted, failed: failed ? true : undefined, ...(watermark !== undefined && jsonKey('watermark', watermark.key)),
     ...Object.fromEntries(OUTCOMES.map((outcome) => [outcome.replace('-', '_'), counts[outcome] === 0 ? undefined : counts[outcome]])),
   }
 }

@@ -208,17 +208,19 @@ export function compareKeys(a: KeyRef, b: KeyRef): number {
 /** A key as a text of its own, for maps. */
 export const nameOf = ({ db, key }: KeyRef): string => `${db}:${key.latin1Slice()}`
 
-/** A key for messages: its text, with quotes and escapes where it is not plain; about 200 bytes of it at most. */
+/** A key for messages: its text, with quotes and escapes where it is not plain; at most 200 bytes of it. */
 export function keyText(key: Buffer): string {
   let end = Math.min(key.length, 200)
-  // Not within a letter.
-  while (end > 190 && end < key.length && (key[end] & 0xc0) === 0x80) end--
+  // Not within a character, of which there are four bytes at most.
+  while (end < key.length && end > 196 && (key[end] & 0xc0) === 0x80) end--
   const shown = key.subarray(0, end)
   const rest = end < key.length ? `... (${key.length} bytes)` : ''
-  const isText = isUtf8(shown)
-  const text = isText ? shown.toString() : shown.latin1Slice()
-  if (isText && text !== '' && !/[^\x21-\x7e\u00a1-\uffff]|["'\\]/.test(text)) return text + rest
-  const quoted = text.replace(isText ? /["\\]|[\0-\x1f\x7f-\xa0\u2028\u2029]/g : /["\\]|[^\x20-\x7e]/g, (character) =>
-    character === '"' || character === '\\' ? `\\${character}` : [...Buffer.from(character, isText ? 'utf8' : 'latin1')].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''))
-  return `"${quoted}"${rest}`
+  // What is no text is told byte by byte.
+  const encoding = isUtf8(shown) ? 'utf8' : 'latin1'
+  const text = shown.toString(encoding)
+  if (encoding === 'utf8' && !/[^\x21-\x7e\u00a1-\uffff]|["'\\]/.test(text)) return text + rest
+  const special = encoding === 'utf8' ? /[^\x20-\x7e\u00a1-\uffff]|["\\]/g : /[^\x20-\x7e]|["\\]/g
+  const escaped = (one: string): string =>
+    (one === '"' || one === '\\' ? `\\${one}` : Buffer.from(one, encoding).toString('hex').replace(/../g, '\\x$&'))
+  return `"${text.replace(special, escaped)}"${rest}`
 }

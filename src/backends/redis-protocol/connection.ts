@@ -41,7 +41,7 @@ interface Exchange {
   readonly sink: ReplySink
   left: number
   readonly done: () => void
-  readonly fail: (fault: LinkFault | StoreError) => void
+  readonly fail: (fault: LinkFault) => void
 }
 
 /** A write is cut into pieces of this size, so that the progress of a large one shows. */
@@ -61,6 +61,8 @@ export class Connection implements ReplyReceiver {
   #lastProgressMs = monotonicMs()
   #connected = false
   #onConnected: (fault?: Error) => void = () => undefined
+  /** A certificate was refused. Of TLS 1.3 a server that refuses ours says so when we are connected already. */
+  #denial: StoreError | undefined
 
   private constructor(readonly endpoint: Endpoint, connectTls: typeof import('node:tls').connect | undefined) {
     const { host, port, tls } = endpoint
@@ -94,7 +96,7 @@ export class Connection implements ReplyReceiver {
       return connection
     } catch (error) {
       connection.close()
-      throw error
+      throw connection.#denial ?? error
     }
   }
 
@@ -226,30 +228,27 @@ export class Connection implements ReplyReceiver {
     this.#armTimer()
   }
 
-  #failed(error: NodeJS.ErrnoException): void {
-    const code = error.code ?? ''
-    // OpenSSL's own message is of several lines.
-    const why = (error as { reason?: string }).reason ?? error.message
-    const refused = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_TLS_CERT|ERR_SSL_|EPROTO)/.test(code)
-    // With TLS 1.3 the server looks at our certificate when for us the connection stands.
-    const wantsCertificate = /ALERT_.*(CERT|UNKNOWN_CA)|CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/.test(code)
-    const advice = wantsCertificate ? 'it may want a certificate of ours: give tls_cert_file and tls_key_file' : 'check the tls options'
-    const refusal = wantsCertificate || (!this.#connected && refused)
-      ? new StoreError('denied', `no encrypted connection to ${this.name}: ${why}; ${advice}`, { cause: error })
-      : undefined
-    if (refusal !== undefined) this.#onConnected(refusal)
-    this.#fail(this.#connected ? 'read' : 'connect', false, why, refusal)
+  #failed(error: NodeJS.ErrnoException & { readonly reason?: string }): void {
+    const { code = '' } = error
+    // OpenSSL's message has places in its source and a line break; its reason is what is to be told.
+    const message = code.startsWith('ERR_SSL_') ? (error.reason ?? code) : error.message
+    if (/^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_TLS_CERT|ERR_SSL_|EPROTO)/.test(code)) {
+      const advice = !/_ALERT_/.test(code) ? 'check the tls options'
+        : this.endpoint.tls?.cert === undefined ? 'if the server wants a certificate of its clients, give tls_cert_file and tls_key_file'
+          : 'if it is our certificate, check tls_cert_file and tls_key_file'
+      this.#denial = new StoreError('denied', `no encrypted connection to ${this.name}: ${message}; ${advice}`, { cause: error })
+    }
+    this.#fail(this.#connected ? 'read' : 'connect', false, message)
   }
 
-  /** `refusal`: what is thrown instead of the fault, for it is of no use to try again. */
-  #fail(kind: FaultKind, timedOut: boolean, message: string, refusal?: StoreError): void {
+  #fail(kind: FaultKind, timedOut: boolean, message: string): void {
     if (this.fault !== undefined) return
     this.fault = new LinkFault(kind, timedOut, `connection to ${this.name}: ${message}`)
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#socket.destroy()
     this.#onConnected(this.fault)
-    for (const { fail } of this.#queue.splice(this.#first)) fail(refusal ?? this.fault)
+    for (const { fail } of this.#queue.splice(this.#first)) fail(this.fault)
     this.#current = undefined
   }
 
