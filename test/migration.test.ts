@@ -154,6 +154,19 @@ t.test('what a listing brings along is not read again, nor brought where nobody 
   t.same(asked, [false])
 })
 
+t.test('trouble that all batches meet is told once', async (t) => {
+  let left = 8
+  const target = new TroubledStore(new MemoryStore(undefined, false), { before: (what) => { if (what === 'write' && left-- > 0) throw new StoreError('unreachable', 'connection refused') } })
+  const notes: string[] = []
+  const copy = new Copy(await filled(80), target, {
+    conflict: 'replace', parallel: 4, batchEntries: 10, convert: (each) => each, same: sameEntry, nowMs: Date.now,
+    listener: { note: (_, text) => notes.push(text) }, sleep: () => new Promise((done) => { setImmediate(done) }),
+  })
+  const source = await filled(80)
+  t.match(await copy.run(source.list(undefined)), { counts: { written: 80 } })
+  t.equal(new Set(notes).size, notes.length, notes.join('\n'))
+})
+
 t.test('a store that hangs is tried once more, however long one that refuses connections is waited for', async (t) => {
   const source = await filled(100)
   for (const [errors, end] of [[[hangs, hangs, hangs], 'no answer'], [[refused, hangs, refused, refused, hangs], 'no answer'], [[refused, hangs, refused, refused, refused], 100]] as const) {

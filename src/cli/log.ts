@@ -58,13 +58,26 @@ export class Log {
 
   #out(line: string): void {
     const { logfile } = this.config
+    if (logfile === '') return print(line)
     try {
-      if (logfile === '') writeSync(1, line)
-      else appendFileSync(this.config.pathOf(logfile), line)
-    } catch (error) {
-      // A pipe that is full for the moment takes the line later; a log that is gone must not end the server.
-      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') process.stdout.write(line)
+      appendFileSync(this.config.pathOf(logfile), line)
+    } catch {
+      // A log that is gone must not end the server.
     }
+  }
+}
+
+let isHeard = false
+
+/** Text on standard output, read or not: a pipe that is full for the moment takes it later, one that is closed ends nothing. */
+export function print(text: string): void {
+  try {
+    writeSync(1, text)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return
+    if (!isHeard) process.stdout.on('error', () => undefined)
+    isHeard = true
+    process.stdout.write(text)
   }
 }
 

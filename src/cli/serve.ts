@@ -10,13 +10,13 @@
  * background are loaded only when asked for.
  */
 
-import { existsSync, fstatSync, readFileSync, writeSync } from 'node:fs'
+import { existsSync, fstatSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { Clock } from '../clock.js'
 import { Config, ConfigFileError, ConfigOpenError, KEYFERRY_VERSION, checkLocale, systemErrorText } from '../config/index.js'
 import { collectLessOften } from './collector.js'
 import type { ListenError, Server as RunningServer } from '../server/index.js'
-import { Log } from './log.js'
+import { Log, print } from './log.js'
 
 /** Runs the server. Resolves with an exit status when it could not start or was only asked a question. */
 export async function runServer(argv: readonly string[]): Promise<number | undefined> {
@@ -231,7 +231,7 @@ async function start(config: Config, log: Log, Server: typeof RunningServer): Pr
   if (server.port > 0) log.notice('Ready to accept connections tcp')
   if (config.tlsPort > 0) log.notice('Ready to accept connections tls')
   if (config.unixsocket !== '') log.notice('Ready to accept connections unix')
-  if (freePort && server.port > 0) writeSync(1, `keyferry is at redis://127.0.0.1:${server.port}\n`)
+  if (freePort && server.port > 0) print(`keyferry is at redis://127.0.0.1:${server.port}\n`)
   process.on('exit', code => {
     if (code === 0) log.warning('keyferry is now ready to exit, bye bye...')
   })

@@ -101,6 +101,7 @@ const NO_ANSWER_RETRIES = 1
 const RETRY_MS = 100
 const RETRY_MS_MAX = 5000
 const PROGRESS_MS = 100
+const WARN_AGAIN_MS = 1000
 const SAMPLES_MAX = 10
 
 /** A batch ends half-way because the copy stops; the reason is told elsewhere. */
@@ -122,6 +123,8 @@ export class Copy {
   #wakeUp: (() => void) | undefined
   #last: KeyRef | undefined
   #toldMs = 0
+  #warned = ''
+  #warnedMs = 0
   /** Numbers of batches: the next one to begin, and the oldest one under way. */
   #next = 0
   #oldest = 0
@@ -389,6 +392,15 @@ export class Copy {
     listener.progress(progress)
   }
 
+  /** Batches at the same time meet the same trouble: it is told once. */
+  #warn(text: string): void {
+    const now = monotonicMs()
+    if (text === this.#warned && now - this.#warnedMs < WARN_AGAIN_MS) return
+    this.#warned = text
+    this.#warnedMs = now
+    this.options.listener?.note?.('warning', text)
+  }
+
   /** Does something with a store, again and again with growing pauses while it can not be reached. */
   async #trying<T>(side: 'source' | 'target', work: () => Promise<T>): Promise<T> {
     let unanswered = 0
@@ -400,7 +412,7 @@ export class Copy {
         if (error instanceof NoAnswerError) unanswered++
         if (error.fault !== 'unreachable' || attempt >= RETRIES || unanswered > NO_ANSWER_RETRIES || this.#isStopping) throw new TransferError(side, error)
         const waitMs = Math.min(RETRY_MS * 2 ** attempt, RETRY_MS_MAX)
-        this.options.listener?.note?.('warning', `${error.message}; trying again in ${waitMs} ms`)
+        this.#warn(`${error.message}; trying again in ${waitMs} ms`)
         await this.#sleep(waitMs)
       }
     }

@@ -224,7 +224,7 @@ export class Connection implements ReplyReceiver {
     this.#timer = undefined
     if (this.#connected && this.#current === undefined) return
     if (monotonicMs() - this.#lastProgressMs >= this.endpoint.timeoutMs)
-      return this.#fail(this.#connected ? 'read' : 'connect', true, `nothing moved for ${this.endpoint.timeoutMs} ms`)
+      return this.#fail(this.#connected ? 'read' : 'connect', true, `nothing moved for ${this.endpoint.timeoutMs} ms${!this.#connected && this.endpoint.tls !== undefined ? ', as where no TLS is spoken' : ''}`)
     this.#armTimer()
   }
 
