@@ -544,6 +544,19 @@ t.test('questions and refusals on the command line', async t => {
   }
 })
 
+t.test('keyferry-server goes on when nobody reads what it says', async t => {
+  const cwd = emptyFolder()
+  const server = run(t, SERVER, ['--port', '0', '--unixsocket', join(cwd, 's'), '--loglevel', 'debug'], { cwd })
+  server.closeOutput()
+  let client: RespClient | undefined
+  for (const end = Date.now() + 5000; client === undefined && Date.now() < end; await new Promise(resolve => setTimeout(resolve, 20)))
+    client = await RespClient.connect(join(cwd, 's')).catch(() => undefined)
+  t.equal(await client?.text('PING'), '+PONG')
+  client?.close()
+  server.kill('SIGTERM')
+  t.match(await server.ended, { status: 0, err: '' })
+})
+
 t.test('keyferry demo leaves no server behind, however it ends', async t => {
   const bothPorts = /source +redis:\S+:(\d+)\n +target +redis:\S+:(\d+)\n/
   const stopped = run(t, UMBRELLA, ['demo'])
