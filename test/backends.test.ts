@@ -324,7 +324,7 @@ const storeUrl = (url: string): StoreOptions => mysqlBackend.fromUrl(url)
 t.test('a command line without its passwords', (t) => {
   for (const [word, shown] of [
     ['redis://ro@h:1', 'redis://ro@h:1'], ['redis://ro:secret@h', 'redis://ro:***@h'], ['redis://:secret@h', 'redis://:***@h'], ['redis://u:a/b@c@h', 'redis://u:***@h'],
-    ['redis://a/secret@h', 'redis://***@h'], ['consul://h?token=secret&dc=1', 'consul://h?token=***&dc=1'], ['file:/a/b', 'file:/a/b'],
+    ['redis://a/secret@h', 'redis://***@h'], ['consul://h?token=secret&dc=1', 'consul://h?token=***&dc=1'], ['consuls://secret@h/vault', 'consuls://***@h/vault'], ['file:/a/b', 'file:/a/b'],
   ]) t.equal(withoutPassword(word), shown)
   t.end()
 })

@@ -674,7 +674,7 @@ t.test('a dry run tells what the destination would not take, there or not', { sk
 })
 
 t.test('who has ended and is not buried yet holds no lock', { skip: existsSync('/proc/self/stat') ? false : 'no /proc here' }, async (t) => {
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const parent = spawn('sh', ['-c', 'sleep 0.2 & echo $!; exec sleep 20'], { stdio: ['ignore', 'pipe', 'ignore'] })
   t.teardown(() => parent.kill())
   const pid = Number(await new Promise<string>((done) => { parent.stdout.once('data', (text: Buffer) => done(text.toString())) }))
   for (let tries = 0; isAlive(pid) && tries < 500; tries++) await new Promise((done) => { setTimeout(done, 10) })
@@ -777,7 +777,7 @@ t.test('what is said in the end is true of this destination', async (t) => {
   })
   t.match(differs, { status: 0 })
   writeFileSync(path.join(target, 'dir0/_k0'), '{"Value":"eA=="}\n')
-  t.match(await start(['--on-conflict=skip', '--verify=full', `file:${source}`, `file:${target}`]), { status: 7, err: /This copies what is missing and what differs: keyferry migrate --repair --on-conflict=skip --verify=full file:/ })
+  t.match(await start(['--on-conflict=skip', '--verify=full', `file:${source}`, `file:${target}`]), { status: 7, err: /This copies what is missing and what differs: keyferry migrate --repair --verify=full file:/ })
   const config = path.join(folder, 'config.hcl')
   writeFileSync(config, `storage_source "file" { path = "${source}" }\n`)
   const { err } = await start(['-config', config])

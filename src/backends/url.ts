@@ -12,8 +12,12 @@ export function withoutSecrets(url: string): string {
 
 /** A URL, or another word of a command line, that was understood: only what is known to be a secret is taken out. */
 export function withoutPassword(word: string): string {
-  // A name is no secret; what is neither a name nor a name and a password may be one.
-  return word.replace(/\/\/(.*)@/s, (_, user: string) => `//${/^[^:/?#@]*$/.test(user) ? user : user.replace(/^([^:/?#@]*:)?.*/s, '$1***')}@`).replace(/(password|token)=[^&]*/gi, '$1=***')
+  // Alone before a Consul it is a token; elsewhere a name alone is no secret, and what is neither may be one.
+  const login = (whole: string, user: string): string => {
+    if (/^[^:/?#@]*$/.test(user)) return /^consuls?:/i.test(word) ? '//***@' : whole
+    return `//${/^[^:/?#@]*:/.exec(user)?.[0] ?? ''}***@`
+  }
+  return word.replace(/\/\/(.*)@/s, login).replace(/(password|token)=[^&]*/gi, '$1=***')
 }
 
 /** The parts of a URL. Throws StoreError 'usage'. */

@@ -89,12 +89,12 @@ export async function runEnds(flags: MigrateFlags, ends: MigrateEnds, words: rea
   process.stdout.on('error', onClosed)
   process.stderr.on('error', onClosed)
   const migration = migrationOf(flags, ends, source, target, display, stop.signal)
-  const command = `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`
+  const command = commandOf(verb, words)
   try {
     if (flags.reset) return concludeReset(await migration.reset(), verb)
     const result = await migration.run()
     display.report(result.report)
-    return conclude(flags, result, { command, goesOn: goesOnText(target) }, display)
+    return conclude(flags, result, { command, goesOn: goesOnText(target), repair: commandOf(verb, repairWords(words)) }, display)
   } catch (error) {
     const report = error instanceof TransferError ? error.report : undefined
     if (report !== undefined) display.report(report)
@@ -152,6 +152,14 @@ function reopenable({ backend, options }: MigrateEnd): { type: string; options: 
   return { type: backend.type, options: Object.fromEntries(open) }
 }
 
+const commandOf = (verb: string, words: readonly string[]): string => `keyferry ${verb} ${words.map((word) => quoted(withoutPassword(word))).join(' ')}`
+
+/** The same command line with --repair, without what that excludes. */
+function repairWords(words: readonly string[]): string[] {
+  const others = words.filter((word, i) => !/^--?(on-conflict|apply|repair)(=|$)/.test(word) && !/^--?(on-conflict|apply)$/.test(words[i - 1] ?? ''))
+  return ['--repair', ...others]
+}
+
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
 // ------------------------------------------------------------------------------------------------ how it ended
@@ -166,9 +174,11 @@ const afterFailure = ({ traits }: Store): string => traits.startsOver === true
 interface NextStep {
   readonly command: string
   readonly goesOn: string
+  /** The command that copies differences. */
+  readonly repair: string
 }
 
-function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, { command, goesOn }: NextStep, display: MigrateDisplay): number {
+function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: MigrationResult, { command, goesOn, repair }: NextStep, display: MigrateDisplay): number {
   if (flags.report !== undefined) writeReport(flags.report, { report, comparison })
   const say = (text: string): void => { process.stderr.write(`${text}\n`) }
   if (lost !== undefined) {
@@ -194,7 +204,7 @@ function conclude(flags: MigrateFlags, { report, comparison, conflict, lost }: M
   if (failed > report.counts.conflict) return EXIT.partial
   if (report.counts.conflict > 0) return EXIT.conflicts
   if (differences > 0) {
-    if (comparison !== undefined && comparison.counts.extra < differences && !flags.repair) say(`This copies what is missing and what differs: ${command.replace(/^(keyferry \S+) /, '$1 --repair ')}`)
+    if (comparison !== undefined && comparison.counts.extra < differences && !flags.repair) say(`This copies what is missing and what differs: ${repair}`)
     return EXIT.differences
   }
   if (!isDry(flags) && flags.logFormat === 'standard' && flags.logLevel !== 'error') process.stdout.write('Success! All of the keys have been migrated.\n')

@@ -162,7 +162,7 @@ export class Migration {
         for (const doubt of await at('target', async () => (await this.target.doubts?.()) ?? [])) this.#warn(`${doubt}: see with --verify full whether anything is missing, and copy it with --repair`)
       const comparison = through && this.options.verify !== 'none' ? await this.#verify(this.#isRest ? undefined : report.keys) : undefined
       await this.#checkLocks()
-      if (through && this.#lost === undefined) await this.#checkpoint?.clear()
+      if (through && this.#lost === undefined && comparison?.interrupted !== true) await this.#checkpoint?.clear()
       return { report, comparison, findings, conflict: this.#conflict, lost: this.#lost }
     } finally {
       await this.#close()
