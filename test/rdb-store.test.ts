@@ -411,6 +411,7 @@ t.test('aof: a single file, annotations, an RDB file in front, an end that is cu
     [commands + command('NOSUCH', 'a')]: new RegExp(`byte ${commands.length}: keyferry has no command "nosuch"`),
     [commands + command('LPUSH', 'a', 'b')]: /lpush failed: WRONGTYPE/,
     [`${commands}*x\r\n`]: new RegExp(`damaged at byte ${commands.length}: `),
+    [`${commands}*1\r\n\n3\r\n`]: new RegExp(`damaged at byte ${commands.length}: .*expected '\\$', got '\\\\x0a'; `),
   }
   for (const [bytes, message] of Object.entries(faults)) t.match(await fault(() => read(bytes)), { message })
   t.match(await fault(() => opened(`aof:${folder}/none`, 'read')), { fault: 'unreachable' })

@@ -121,7 +121,7 @@ export class AofLoader {
         if (session.queue === undefined) settled = at
       }
       this.engine.leave(() => undefined)
-      if (found === 'error') throw new StoreError('corrupt', `${this.label}: ${path} is damaged at byte ${at}: ${parser.errorText}`)
+      if (found === 'error') throw new StoreError('corrupt', `${this.label}: ${path} is damaged at byte ${at}: ${printable(parser.errorText)}`)
       parser.keep()
     }
   }
@@ -146,9 +146,14 @@ export class AofLoader {
     const text = engine.stats.errorReplies > before ? reply.buf.latin1Slice(0, Math.min(reply.pos, 200)).split('\r\n')[0] : undefined
     reply.pos = 0
     if (outcome !== 'done') throw new StoreError('corrupt', `${where}: ${shown} does not end`)
-    if (text !== undefined) throw new StoreError('corrupt', `${where}: ${shown} failed: ${text.replace(/^-/, '')}`)
+    if (text !== undefined) throw new StoreError('corrupt', `${where}: ${shown} failed: ${printable(text.replace(/^-/, ''))}`)
     this.commands++
   }
+}
+
+/** Text with bytes of the file in it, each on one line: \x0a where one of them is no character to print. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
 /** Bytes of a command as servers write it; of an annotation those of its line. */

@@ -24,9 +24,12 @@ export class Acknowledged {
   /** Processes that have everything. */
   readonly #sound = new Set<string>()
   #last: KeyRef | undefined
+  /** Whether there ever was something to look for. */
+  isUsed = false
   #loss: StoreError | undefined
 
-  constructor(readonly label: string, readonly use: 'read' | 'written to') {}
+  /** `isWritten`: whether the server is one that is written to, by now. */
+  constructor(readonly label: string, readonly isWritten: () => boolean) {}
 
   /** Works on a connection to a process that has everything. Throws StoreError 'refused' after a loss. */
   async guard<T>(server: Server, db: number, work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -58,7 +61,8 @@ export class Acknowledged {
     const replies = await Promise.all(keys.map((key) => connection.call(['EXISTS', key])))
     // A refusal says nothing of the key: its slot may be somewhere else by now.
     if (!replies.includes(0)) return
-    this.#loss = new StoreError('refused', `${this.label} was started again while it was ${this.use}, and has lost keys that it had; ${this.use === 'read' ? 'bring them back' : 'make sure that it keeps them'} and start the same command again`)
+    const [use, advice] = this.isWritten() ? ['written to', 'make sure that it keeps them'] : ['read', 'bring them back']
+    this.#loss = new StoreError('refused', `${this.label} was started again while it was ${use}, and has lost keys that it had; ${advice} and start the same command again`)
     throw this.#loss
   }
 
@@ -69,6 +73,7 @@ export class Acknowledged {
       // One that expires may be gone in good order.
       if (entry === undefined || !('expiresAtMs' in entry) || entry.expiresAtMs !== undefined || !isThere(i)) continue
       this.#last = { db, key: entry.key }
+      this.isUsed = true
       return
     }
   }

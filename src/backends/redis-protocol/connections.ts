@@ -45,8 +45,9 @@ export class Connections {
    * tried again, and may throw instead.
    */
   constructor(readonly endpoint: Endpoint, readonly label: string, readonly atMost: number, readonly onFault?: () => Promise<void>) {
-    this.acknowledged = new Acknowledged(label, 'written to')
-    this.shown = new Acknowledged(label, 'read')
+    this.acknowledged = new Acknowledged(label, () => true)
+    // A destination is read too: its lock, and to verify.
+    this.shown = new Acknowledged(label, () => this.acknowledged.isUsed)
   }
 
   /** What the server said when we connected last. */
