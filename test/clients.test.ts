@@ -1,9 +1,4 @@
-/** What programs use: ioredis against a server in this process, as its users write it; the types, as a strict compiler reads them. */
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
+/** What programs use: ioredis against a server in this process, as its users write it. */
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { createServer } from '../src/index.js'
@@ -54,20 +49,4 @@ t.test('ioredis', async (t) => {
     t.equal(await other.zscore('scores', 'a'), '1.5')
     t.equal(await redis.call('MIGRATE', '127.0.0.1', target.port, 'missing', 0, 5000), 'NOKEY')
   })
-})
-
-t.test('the types are whole without those of Node and of newer languages', async (t) => {
-  const root = fileURLToPath(new URL('../../', import.meta.url))
-  const folder = mkdtempSync(path.join(tmpdir(), 'keyferry-types-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  mkdirSync(path.join(folder, 'node_modules'))
-  symlinkSync(root, path.join(folder, 'node_modules/keyferry'))
-  const rest = 'export const url: Promise<string> = keyferry.createServer({ port: 0 }).then((server) => server.url)\n'
-  writeFileSync(path.join(folder, 'a.mts'), `import * as keyferry from 'keyferry'\n${rest}`)
-  writeFileSync(path.join(folder, 'b.cts'), `import keyferry = require('keyferry')\n${rest}`)
-  const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
-  const flags = '--strict --noEmit --module nodenext --target es2022 --lib es2022 --skipLibCheck false'.split(' ')
-  const { status, stdout } = spawnSync(process.execPath, [tsc, ...flags, '--types', '', 'a.mts', 'b.cts'], { cwd: folder, encoding: 'utf8' })
-  t.equal(stdout, '')
-  t.equal(status, 0)
 })

@@ -1,6 +1,4 @@
 /** Starts a server in this process: what a test needs of it, and nothing on disk. */
-// AsyncDisposable, for programs that are compiled without it (lib es2022, no @types/node).
-/// <reference lib="esnext.disposable" preserve="true" />
 import { Config } from '../config/index.js'
 import type { KeyOutcome } from '../engine/services.js'
 import { silentLog, type Logger } from './logger.js'
