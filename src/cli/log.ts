@@ -67,16 +67,13 @@ export class Log {
   }
 }
 
-let isHeard = false
-
 /** Text on standard output, read or not: a pipe that is full for the moment takes it later, one that is closed ends nothing. */
 export function print(text: string): void {
   try {
     writeSync(1, text)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return
-    if (!isHeard) process.stdout.on('error', () => undefined)
-    isHeard = true
+    if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => undefined)
     process.stdout.write(text)
   }
 }

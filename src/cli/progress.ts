@@ -14,8 +14,7 @@
  * Where the terminal is too narrow, the bar shrinks, and then the parts that matter least go.
  */
 import { plural } from '../transfer/plural.js'
-import type { KeyRef } from '../transfer/store.js'
-import { keyText } from '../transfer/store.js'
+import { keyText, type KeyRef } from '../transfer/store.js'
 import { FAILURES, OUTCOMES, type Listener, type Outcome, type Progress, type Report } from '../transfer/report.js'
 import { LiveLine, bar, wantsColour, type TerminalStream } from './live-line.js'
 import type { LogFormat, LogLevel } from './migrate-flags.js'

@@ -7,8 +7,8 @@
  * A checkpoint with an owner is believed only when that owner's lock was still there: a target that was emptied during the
  * copy has lost both, and the run, which notices only later, wrote the checkpoint anew.
  *
- * It is kept in a folder (`FolderCheckpoint`: written beside, synced, renamed, the folder synced) or in the target
- * itself (`StoreCheckpoint`, key core/migration-checkpoint), whose durability is then the copy's own. A checkpoint of
+ * It is kept in a folder (`folderKeeper`: written beside, synced, renamed, the folder synced) or in the target
+ * itself (`storeKeeper`, key core/migration-checkpoint), whose durability is then the copy's own. A checkpoint of
  * another task is not ours to use.
  */
 import { open, readFile, rename, rm } from 'node:fs/promises'

@@ -11,8 +11,8 @@
  */
 import { monotonicMs } from '../clock.js'
 import type { Listener } from './report.js'
-import { compareKeys, EntryError, StoreError, type Entry, type KeyRef, type Store } from './store.js'
-import { TransferError } from './copy.js'
+import { compareKeys, EntryError, type Entry, type KeyRef, type Store } from './store.js'
+import { at } from './copy.js'
 
 export interface CompareOptions {
   readonly mode: 'quick' | 'full'
@@ -47,13 +47,6 @@ const SAMPLES_MAX = 10
 const QUICK_BATCHES = 100
 const PROGRESS_MS = 100
 
-/** Throws what a store threw, with the side that it is on. */
-function failedAt(side: 'source' | 'target'): (error: unknown) => never {
-  return (error) => {
-    throw error instanceof StoreError ? new TransferError(side, error) : error
-  }
-}
-
 /** Walks pages key by key. */
 class Walk {
   #page: readonly KeyRef[] = []
@@ -76,14 +69,10 @@ class Walk {
   /** Fetches pages until there is a key. False at the end. */
   async fill(): Promise<boolean> {
     while (this.#at >= this.#page.length) {
-      try {
-        const { done, value } = await this.#pages.next()
-        if (done === true) return false
-        this.#page = value
-        this.#at = 0
-      } catch (error) {
-        failedAt(this.side)(error)
-      }
+      const { done, value } = await at(this.side, () => this.#pages.next())
+      if (done === true) return false
+      this.#page = value
+      this.#at = 0
     }
     return true
   }
@@ -180,11 +169,11 @@ export class Compare {
   }
 
   #readSource(refs: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
-    return this.source.read(refs.map((ref) => this.#sourceRef(ref))).catch(failedAt('source'))
+    return at('source', () => this.source.read(refs.map((ref) => this.#sourceRef(ref))))
   }
 
   #readTarget(refs: readonly KeyRef[]): Promise<(Entry | EntryError | undefined)[]> {
-    return this.target.read(refs).catch(failedAt('target'))
+    return at('target', () => this.target.read(refs))
   }
 
   #isExpired(entry: Entry): boolean {

@@ -186,10 +186,9 @@ export class Copy {
   /** How it stands, or ended. */
   report(): Report {
     const interrupted = this.options.signal?.aborted === true
-    const mark = interrupted || this.#failed ? this.#watermark : undefined
     return {
       counts: this.#counts, keys: this.#keys, bytes: this.#bytes, elapsedMs: monotonicMs() - this.#startedMs,
-      samples: this.#samples, interrupted, failed: this.#failed, watermark: mark === undefined ? undefined : { db: mark.db, key: mark.key },
+      samples: this.#samples, interrupted, failed: this.#failed, watermark: interrupted || this.#failed ? this.#watermark : undefined,
     }
   }
 
@@ -209,9 +208,11 @@ export class Copy {
 
   #begin(refs: readonly KeyRef[]): void {
     const number = this.#next++
+    // The name alone: an entry would keep its value in memory.
+    const { db, key } = refs[refs.length - 1]
     this.#active++
     void this.#batch(refs).then(
-      () => this.#settled(number, refs[refs.length - 1]),
+      () => this.#settled(number, { db, key }),
       (error: unknown) => { if (!(error instanceof Unfinished)) this.#fail(error) },
     ).finally(() => {
       this.#active--

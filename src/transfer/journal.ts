@@ -95,8 +95,9 @@ export class JournalWriter {
   }
 
   /** `had`: what the target has under the key. */
-  planned(ref: KeyRef, outcome: Outcome, had?: Fingerprint): void {
-    this.#held.push({ ref, line: { db: ref.db, key: ref.key.toString('base64'), outcome, ...marks(had) } })
+  planned({ db, key }: KeyRef, outcome: Outcome, had?: Fingerprint): void {
+    // A key of its own: what it is a part of, and its value, are not kept for it.
+    this.#held.push({ ref: { db, key: Buffer.from(key) }, line: { db, key: key.toString('base64'), outcome, ...marks(had) } })
     if (this.#held.length >= HELD_RECORDS) this.settled()
   }
 

@@ -17,7 +17,7 @@ import { listing, type ListingOptions } from './keys.js'
 import { Lock, LockLostError, resetLock, type LockSurroundings, type Owner } from './lock.js'
 import { entryPlace, filePlace, type LockPlace } from './lock-place.js'
 import type { Rate } from './pace.js'
-import { PreflightError, areOneStore, preflight } from './preflight.js'
+import { PreflightError, preflight } from './preflight.js'
 import { OUTCOMES, type Listener, type Outcome, type Report } from './report.js'
 import { compareKeys, nameOf, StoreError, type ConflictPolicy, type Entry, type EntryError, type Finding, type KeyRef, type Store } from './store.js'
 
@@ -258,10 +258,10 @@ export class Migration {
     this.options.listener?.note?.('warning', text)
   }
 
-  async #preflight(): Promise<Finding[]> {
+  async #preflight(): Promise<readonly Finding[]> {
     const { source, target, options: { choice, listener } } = this
-    this.#isOneStore = await areOneStore(source, target)
-    const findings = await preflight(source, target, choice, this.#isOneStore)
+    const { findings, isOneStore } = await preflight(source, target, choice)
+    this.#isOneStore = isOneStore
     if (findings.some(({ level }) => level === 'error')) throw new PreflightError(findings)
     for (const { level, code, message } of findings) listener?.note?.(level === 'warning' ? 'warning' : 'info', `${code}: ${message}`)
     return findings

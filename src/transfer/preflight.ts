@@ -13,20 +13,25 @@ export class PreflightError extends Error {
   }
 }
 
-/** Everything found, of both stores, once open. Throws TransferError. */
-export async function preflight(source: Store, target: Store, choice: Choice, isOneStore: boolean): Promise<Finding[]> {
-  return [
+/** What was found of both stores, and whether they are one and the same. */
+export interface Preflight {
+  readonly findings: readonly Finding[]
+  readonly isOneStore: boolean
+}
+
+/** Looks at both stores, once open. Throws TransferError. */
+export async function preflight(source: Store, target: Store, choice: Choice): Promise<Preflight> {
+  const own = await at('source', async () => source.identity?.())
+  const other = await at('target', async () => target.identity?.())
+  const isOneStore = own !== undefined && own === other
+  const inner = own !== undefined && other?.startsWith(`${own}/`) === true ? other.slice(own.length + 1) : undefined
+  const findings = [
     ...(await at('source', async () => (await source.preflight?.('read')) ?? [])),
     ...(await at('target', async () => (await target.preflight?.('write')) ?? [])),
     ...(await databaseFindings(source, target, choice)),
-    ...(isOneStore ? sameFindings(source, target, choice) : await withinFindings(source, target, choice)),
+    ...(isOneStore ? sameFindings(source, target, choice) : inner === undefined ? [] : withinFindings(source, target, choice, inner)),
   ]
-}
-
-/** Whether both are the same store, whatever they are called. */
-export async function areOneStore(source: Store, target: Store): Promise<boolean> {
-  const own = await at('source', async () => source.identity?.())
-  return own !== undefined && own === (await at('target', async () => target.identity?.()))
+  return { findings, isOneStore }
 }
 
 /** Keys would be written over those that they are copied from. */
@@ -36,12 +41,9 @@ function sameFindings(source: Store, target: Store, choice: Choice): Finding[] {
   return [{ code: 'same-server', level: 'error', message: `${both}: keys would be copied over those that they come from. Name another destination, or keep the two apart with --prefix-from and --prefix-to${source.traits.databases ? ', or --db FROM:TO' : ''}` }]
 }
 
-/** What is written would be listed as the source's, and copied in its turn. */
-async function withinFindings(source: Store, target: Store, { keepKey }: Choice): Promise<Finding[]> {
-  const own = await at('source', async () => source.identity?.())
-  const other = await at('target', async () => target.identity?.())
-  if (own === undefined || other?.startsWith(`${own}/`) !== true) return []
-  if (keepKey?.({ db: 0, key: Buffer.from(`${other.slice(own.length + 1)}/`) }) === false) return []
+/** What is written would be listed as the source's, and copied in its turn. `inner`: where the target is in the source. */
+function withinFindings(source: Store, target: Store, { keepKey }: Choice, inner: string): Finding[] {
+  if (keepKey?.({ db: 0, key: Buffer.from(`${inner}/`) }) === false) return []
   return [{ code: 'same-server', level: 'error', message: `${target.label} lies within ${source.label}: what is written would be copied in its turn. Name a destination outside of it, or choose keys that are not below it with --match or --exclude` }]
 }
 

@@ -37,7 +37,6 @@ export class PieceWise {
     readonly pieceBytes = PIECE_BYTES,
   ) {}
 
-  /** Writes the value over this connection. Throws LinkFault, ServerBusy, StoreError. May be called again after a fault. */
   /** Why it can not go in pieces either, found without sending any. */
   refusal(): EntryError | undefined {
     const value = this.#value()
@@ -66,6 +65,7 @@ export class PieceWise {
     return new EntryError('too-large', `one of its elements is longer than ${this.label} takes (proto-max-bulk-len is ${this.argumentBytesMax})`)
   }
 
+  /** Writes the value over this connection. Throws LinkFault, ServerBusy, StoreError. May be called again after a fault. */
   async write(connection: Connection): Promise<WriteResult> {
     const { entry: { key }, policy } = this
     if (this.#temporary !== undefined) await connection.call(['UNLINK', this.#temporary])

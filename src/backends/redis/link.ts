@@ -294,7 +294,7 @@ export class Link implements BatchLink {
   /** Tells those who had replies. Whoever has them all goes, but for the last, who may be sending yet. */
   #rest(): void {
     const riders = this.#riders
-    const stirred = riders.length === 1 ? riders.slice() : riders.filter((rider) => rider.stirred)
+    const stirred = riders.filter((rider) => rider.stirred)
     while (riders.length > 1 && riders[0].expected === 0) riders.shift()
     for (const rider of stirred) {
       rider.stirred = false
